@@ -1,0 +1,187 @@
+/** RFC 8785 canonical JSON (JCS): one value, one text. Strict: what JSON cannot say is refused with its path, never coerced. */
+
+/** A JSON value. */
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+/** A JSON object; members are looked up with `Object.hasOwn` or a `Map`, never trusted by name. */
+export interface JsonObject {
+  readonly [member: string]: Json;
+}
+
+/** Caps that are enforced while walking, before anything else looks at the value. */
+export interface JsonLimits {
+  /** UTF-8 bytes of the canonical text. */
+  readonly bytes?: number;
+  /** Nesting; `{}` has depth 1. */
+  readonly depth?: number;
+  /** Members of all objects together. */
+  readonly keys?: number;
+  /** Refuse integers that a double cannot hold exactly, beyond ±(2^53 − 1). */
+  readonly safeIntegers?: boolean;
+}
+
+/** Why a value has no canonical JSON. `path` leads to the member, e.g. `items[2].when`. */
+export class JsonError extends Error {
+  override readonly name = "JsonError";
+  readonly reason: string;
+  readonly path: string;
+
+  constructor(reason: string, path: string) {
+    super(path === "" ? reason : `${path}: ${reason}`);
+    this.reason = reason;
+    this.path = path;
+  }
+}
+
+/** Depth that the recursion below survives on the default stack; deeper values, and cycles, are refused. */
+const MAX_DEPTH = 1000;
+/** Printable ASCII without `"` and `\`: its JSON form is itself between quotes. */
+const PLAIN = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
+
+/**
+ * The canonical text of a JSON value (RFC 8785): members sorted by UTF-16 code units, numbers as ECMAScript prints them.
+ *
+ * @throws JsonError for `undefined`, functions, symbols, `BigInt`, non-finite numbers, lone surrogates, class instances
+ *   (a `Date`, a `Map`), holes in arrays, cycles, and whatever exceeds `limits`.
+ */
+export function canonicalize(value: unknown, limits: JsonLimits = {}): string {
+  const walk: Walk = {
+    limits,
+    depthLimit: Math.min(limits.depth ?? MAX_DEPTH, MAX_DEPTH),
+    length: 0,
+    keys: 0,
+    path: [],
+  };
+  const text = write(value, walk, 0);
+  if (
+    limits.bytes !== undefined &&
+    text.length * 3 > limits.bytes &&
+    utf8Length(text) > limits.bytes
+  ) {
+    throw new JsonError(`larger than ${limits.bytes} bytes`, "");
+  }
+  return text;
+}
+
+/** The canonical form of a string literal; the fast path for names and digests. @throws JsonError on lone surrogates. */
+export function canonicalString(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
+  if (!text.isWellFormed()) throw new JsonError("a lone surrogate is not text", "");
+  return JSON.stringify(text);
+}
+
+interface Walk {
+  readonly limits: JsonLimits;
+  readonly depthLimit: number;
+  length: number;
+  keys: number;
+  readonly path: (string | number)[];
+}
+
+function write(value: unknown, walk: Walk, depth: number): string {
+  switch (typeof value) {
+    case "string":
+      return count(writeString(value, walk), walk);
+    case "number":
+      return count(writeNumber(value, walk), walk);
+    case "boolean":
+      return count(value ? "true" : "false", walk);
+    case "object":
+      if (value === null) return count("null", walk);
+      if (depth >= walk.depthLimit)
+        throw refuse(`nested deeper than ${walk.depthLimit} levels, or a cycle`, walk);
+      return Array.isArray(value)
+        ? writeArray(value, walk, depth + 1)
+        : writeObject(value, walk, depth + 1);
+    default:
+      throw refuse(`${typeof value} is not JSON`, walk);
+  }
+}
+
+function writeString(text: string, walk: Walk): string {
+  if (walk.limits.bytes !== undefined && text.length > walk.limits.bytes) throw tooLarge(walk);
+  if (PLAIN.test(text)) return `"${text}"`;
+  if (!text.isWellFormed()) throw refuse("a lone surrogate is not text", walk);
+  return JSON.stringify(text);
+}
+
+function writeNumber(value: number, walk: Walk): string {
+  if (!Number.isFinite(value)) throw refuse(`${value} is not JSON`, walk);
+  const text = `${value}`;
+  // From 1e21 on the canonical text has an exponent and claims no exact integer.
+  if (
+    walk.limits.safeIntegers &&
+    Number.isInteger(value) &&
+    !Number.isSafeInteger(value) &&
+    !text.includes("e")
+  ) {
+    throw refuse("an integer beyond ±(2^53 − 1) loses digits; send it as a string", walk);
+  }
+  return text === "-0" ? "0" : text;
+}
+
+function writeArray(items: readonly unknown[], walk: Walk, depth: number): string {
+  let text = "[";
+  for (let i = 0; i < items.length; i++) {
+    walk.path.push(i);
+    text += (i === 0 ? "" : ",") + write(items[i], walk, depth);
+    walk.path.pop();
+  }
+  walk.length += 2 + items.length;
+  return `${text}]`;
+}
+
+function writeObject(object: object, walk: Walk, depth: number): string {
+  const prototype: unknown = Object.getPrototypeOf(object);
+  // `{}` of any realm, or a null prototype. A Date or a class instance would lose what makes it one.
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    throw refuse(`a ${object.constructor?.name || "class instance"} is not JSON`, walk);
+  }
+  const names = Object.keys(object);
+  walk.keys += names.length;
+  if (walk.limits.keys !== undefined && walk.keys > walk.limits.keys) {
+    throw refuse(`more than ${walk.limits.keys} members`, walk);
+  }
+  if (names.length > 1) names.sort();
+  let text = "{";
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as string;
+    walk.path.push(name);
+    text += `${i === 0 ? "" : ","}${count(writeString(name, walk), walk)}:${write((object as Record<string, unknown>)[name], walk, depth)}`;
+    walk.path.pop();
+  }
+  walk.length += 2 + 2 * names.length;
+  return `${text}}`;
+}
+
+/** Adds up UTF-16 units as they are written, so that a huge value stops at its cap and not at its end. */
+function count(text: string, walk: Walk): string {
+  walk.length += text.length;
+  if (walk.limits.bytes !== undefined && walk.length > walk.limits.bytes) throw tooLarge(walk);
+  return text;
+}
+
+function tooLarge(walk: Walk): JsonError {
+  return new JsonError(`larger than ${walk.limits.bytes} bytes`, "");
+}
+
+function refuse(reason: string, walk: Walk): JsonError {
+  return new JsonError(reason, pathText(walk.path));
+}
+
+function pathText(path: readonly (string | number)[]): string {
+  let text = "";
+  for (const part of path.slice(0, 8))
+    text +=
+      typeof part === "number" ? `[${part}]` : `${text === "" ? "" : "."}${part.slice(0, 64)}`;
+  return path.length > 8 ? `${text}…` : text;
+}
+
+function utf8Length(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // Each half of a surrogate pair counts two of the pair's four bytes.
+    bytes += unit < 0x80 ? 1 : unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 2 : 3;
+  }
+  return bytes;
+}

@@ -1,0 +1,350 @@
+/** One request through the gate: whose it is, whether it was answered before, the verdict, its receipt, the answer. */
+import {
+  type ActionInput,
+  type ActionRequest,
+  type InvalidRequest,
+  isIdentifier,
+  isInvalid,
+  readActionRequest,
+} from "./action-request.ts";
+import type { CompiledPolicy } from "./compiled-policy.ts";
+import { decide, type Refusal, stepsAfter, type Verdict } from "./decide.ts";
+import type { Decision, Deny, DenyCode, Earlier } from "./decision.ts";
+import { denialMessage } from "./denial-message.ts";
+import { argsDigest, argsKey } from "./digest.ts";
+import { GateError } from "./errors.ts";
+import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
+import type { Draft, Now, Plan } from "./ledger.ts";
+import { isSameCall } from "./nonce.ts";
+import { impliedOpening, ownerOf } from "./opening.ts";
+import { type CallMembers, type DecisionReceipt, type OpenReceipt, recordHash } from "./receipt.ts";
+import { denialsInSecond, type NonceUse, type SequenceState } from "./sequence-state.ts";
+
+/** Decides one request. Never throws and never rejects: whatever goes wrong is a DENY with a code. */
+export type Decide = (input: ActionInput) => Promise<Decision>;
+
+/** The decision point of one gate. */
+export function createDecide(setup: GateSetup): Decide {
+  /** Denials that were not recorded (OVERLOADED), by sequence; the next decision's record carries them. */
+  const unrecorded = new Map<string, number>();
+
+  return async (input) => {
+    // Synchronous up to the first await: arguments that change afterwards change nothing.
+    const read = readActionRequest(input, { now: setup.clock(), random: setup.token });
+    try {
+      return await (isInvalid(read)
+        ? decideInvalid(setup, read)
+        : decideRequest(setup, read, unrecorded));
+    } catch (error) {
+      return faultDenial(error);
+    }
+  };
+}
+
+function decideRequest(
+  setup: GateSetup,
+  request: ActionRequest,
+  unrecorded: Map<string, number>,
+): Promise<Decision> {
+  return setup.ledger.transact(request.sequence_id, async (known, now) => {
+    if (known === undefined && !setup.autoOpen)
+      return answerOnly(invalid("sequence_id", "the sequence was not opened by its host"));
+    const opening =
+      known === undefined
+        ? impliedOpening(setup, request.sequence_id, request, now.record)
+        : undefined;
+    const state = known ?? opening?.state;
+    if (state === undefined) return answerOnly(unavailablePolicy());
+    const stranger = strangerTo(state.opened, request);
+    if (stranger !== undefined)
+      return answerOnly(invalid(stranger, `the sequence belongs to another ${stranger}`));
+    const call = callDigest(setup, request);
+    const answered = await answeredBefore(setup, state, request, call);
+    if (answered !== undefined)
+      return answerOnly(
+        toDecision(setup, request, answered, call, state, earlierThan(state, answered)),
+      );
+    const plan = planDecision(setup, state, request, call, now, unrecorded);
+    return opening === undefined
+      ? plan
+      : { ...plan, drafts: plan.drafts.length === 0 ? [] : [opening.draft, ...plan.drafts] };
+  });
+}
+
+interface CallDigest {
+  readonly key: string;
+  readonly digest: string;
+}
+
+function callDigest(setup: GateSetup, request: ActionRequest): CallDigest {
+  const key = argsKey(
+    setup.saltKey,
+    { log_id: setup.logId, tenant: request.tenant, sequence_id: request.sequence_id },
+    request.nonce,
+  );
+  return { key, digest: argsDigest(key, request.argsText) };
+}
+
+/** Which member of the owner differs; `undefined` where the sequence is the caller's. */
+function strangerTo(
+  opened: OpenReceipt,
+  owner: { readonly agent_id?: unknown; readonly tenant?: unknown },
+): "agent_id" | "tenant" | undefined {
+  if (opened.agent_id !== owner.agent_id) return "agent_id";
+  return opened.tenant === owner.tenant ? undefined : "tenant";
+}
+
+/** The record of this very attempt, where a caller asks again because it had no answer. */
+async function answeredBefore(
+  setup: GateSetup,
+  state: SequenceState,
+  request: ActionRequest,
+  call: CallDigest,
+): Promise<DecisionReceipt | undefined> {
+  const seq = state.attempts.get(request.attempt);
+  if (seq === undefined) return undefined;
+  const record = await setup.ledger.record(request.sequence_id, seq);
+  const same =
+    record.kind === "decision" &&
+    record.nonce === request.nonce &&
+    record.attempt === request.attempt &&
+    record.request_ts_ms === request.ts_ms &&
+    record.args_digest === call.digest &&
+    isSameCall(record, request.call);
+  return same ? record : undefined;
+}
+
+function planDecision(
+  setup: GateSetup,
+  state: SequenceState,
+  request: ActionRequest,
+  call: CallDigest,
+  now: Now,
+  unrecorded: Map<string, number>,
+): Plan<Decision> {
+  const policy = setup.policies.get(state.opened.policy_digest);
+  const input = {
+    call: request.call,
+    nonce: request.nonce,
+    args_digest: call.digest,
+    ts_ms: request.ts_ms,
+  };
+  const verdict = decide(policy, state, input, { clock: now.clock, record: now.record });
+  // Said now: folding the new record changes what is known of this nonce.
+  const earlier = verdict.earlier === undefined ? undefined : earlierOf(verdict.earlier);
+  const missed = unrecorded.get(request.sequence_id) ?? 0;
+  if (isOverloaded(setup, state, verdict.refusal !== undefined, now)) {
+    unrecorded.set(request.sequence_id, missed + 1);
+    return answerOnly(denial("OVERLOADED", "overload", {}, policy, state));
+  }
+  return {
+    drafts: [decisionDraft(setup, state, request, call, now, verdict, missed)],
+    answer(receipts, after) {
+      if (missed > 0) unrecorded.delete(request.sequence_id);
+      return toDecision(
+        setup,
+        request,
+        receipts.at(-1) as DecisionReceipt,
+        call,
+        after ?? state,
+        earlier,
+      );
+    },
+  };
+}
+
+/** A sequence has its share of the store: so many records, so many denials a second (decision.md). */
+function isOverloaded(setup: GateSetup, state: SequenceState, denied: boolean, now: Now): boolean {
+  if (state.head.seq + 1 >= setup.maxRecords - RESERVED_PLACES) return true;
+  return denied && denialsInSecond(state, now.clock) >= setup.maxDenialsPerSecond;
+}
+
+function decisionDraft(
+  setup: GateSetup,
+  state: SequenceState,
+  request: ActionRequest,
+  call: CallDigest,
+  now: Now,
+  verdict: Verdict,
+  missed: number,
+): Draft {
+  const { refusal } = verdict;
+  const withDigest = refusal?.code === "POLICY_UNAVAILABLE" ? {} : { args_digest: call.digest };
+  const answer =
+    refusal === undefined
+      ? {
+          decision: "ALLOW" as const,
+          ...(setup.mode === "enforce"
+            ? { permit_expires_ms: now.record + setup.permitTtlMs }
+            : {}),
+        }
+      : { decision: "DENY" as const, deny_code: refusal.code, rule: refusal.rule };
+  return {
+    ...pinned(state),
+    ...verdict.call,
+    nonce: request.nonce,
+    attempt: request.attempt,
+    request_ts_ms: request.ts_ms,
+    ...withDigest,
+    ...answer,
+    ...(verdict.resumes === undefined ? {} : { resumes: verdict.resumes }),
+    ...(verdict.seals ? { sealed: true as const } : {}),
+    ...(missed > 0 ? { unrecorded: missed } : {}),
+  };
+}
+
+function pinned({ opened }: SequenceState) {
+  const { mode, policy_id, policy_version, policy_digest } = opened;
+  return {
+    kind: "decision" as const,
+    mode,
+    policy_id,
+    policy_version,
+    policy_digest,
+    ...ownerOf(opened),
+  };
+}
+
+/** The answer that a record stands for. The same for a new record and for one that is answered again. */
+function toDecision(
+  setup: GateSetup,
+  request: ActionRequest,
+  receipt: DecisionReceipt,
+  call: CallDigest,
+  state: SequenceState,
+  first: Earlier | undefined,
+): Decision {
+  const policy = setup.policies.get(receipt.policy_digest);
+  const earlier = first === undefined ? {} : { earlier: first };
+  if (receipt.decision === "ALLOW") {
+    const next_steps = policy === undefined ? [] : stepsAfter(policy, state);
+    const message =
+      next_steps.length === 0
+        ? "allowed; the sequence is complete."
+        : `allowed; next: ${next_steps.join(", ")}.`;
+    return {
+      decision: "ALLOW",
+      proceed: true,
+      args: request.args,
+      args_key: call.key,
+      message,
+      receipt,
+      next_steps,
+      ...earlier,
+    };
+  }
+  const deny = denial(
+    receipt.deny_code as DenyCode,
+    receipt.rule as string,
+    receipt,
+    policy,
+    state,
+  );
+  // In shadow mode the action runs all the same, with the copy that was decided, once the refusal is on record.
+  const shadow = setup.mode === "shadow" ? { proceed: true, args: request.args } : {};
+  return { ...deny, ...shadow, receipt, ...earlier };
+}
+
+function earlierThan(state: SequenceState, record: DecisionReceipt): Earlier | undefined {
+  const use = record.nonce === undefined ? undefined : state.nonces.get(record.nonce);
+  return use === undefined || use.hash === recordHash(record) ? undefined : earlierOf(use);
+}
+
+function earlierOf(use: NonceUse): Earlier {
+  return {
+    decision_hash: use.hash,
+    ...(use.deny_code === undefined ? {} : { deny_code: use.deny_code }),
+    ...(use.status === undefined ? {} : { status: use.status }),
+  };
+}
+
+/** A request that is not well formed: recorded only where it names an opened sequence of the caller. */
+async function decideInvalid(setup: GateSetup, request: InvalidRequest): Promise<Decision> {
+  const refused = invalid(request.member, request.message);
+  const { sequence_id, ...members } = request.wellFormed;
+  if (!isIdentifier(sequence_id) || !request.ownerKnown) return refused;
+  return setup.ledger.transact(sequence_id, (state, now) => {
+    if (
+      state === undefined ||
+      strangerTo(state.opened, members) !== undefined ||
+      isOverloaded(setup, state, true, now)
+    ) {
+      return answerOnly(refused);
+    }
+    return {
+      drafts: [invalidDraft(state, members, refused)],
+      answer: ([receipt]) => ({ ...refused, receipt: receipt as DecisionReceipt }),
+    };
+  });
+}
+
+function invalidDraft(
+  state: SequenceState,
+  wellFormed: Readonly<Record<string, string | number>>,
+  refused: Deny,
+): Draft {
+  const { ts_ms, agent_id: _agent, tenant: _tenant, ...members } = wellFormed;
+  return {
+    ...pinned(state),
+    ...(members as CallMembers & { readonly nonce?: string; readonly attempt?: string }),
+    ...(ts_ms === undefined ? {} : { request_ts_ms: Number(ts_ms) }),
+    decision: "DENY",
+    deny_code: "INVALID_REQUEST",
+    rule: refused.rule as string,
+  };
+}
+
+function invalid(member: string, message: string): Deny {
+  const rule = member === "" ? "request" : `request.${member}`;
+  return {
+    decision: "DENY",
+    proceed: false,
+    deny_code: "INVALID_REQUEST",
+    rule,
+    message: `${message}.`,
+  };
+}
+
+function unavailablePolicy(): Deny {
+  return {
+    decision: "DENY",
+    proceed: false,
+    deny_code: "POLICY_UNAVAILABLE",
+    rule: "policy",
+    message: "this gate has no single active policy; open the sequence with a policy_id.",
+  };
+}
+
+function denial(
+  code: DenyCode,
+  rule: string,
+  call: CallMembers,
+  policy: CompiledPolicy | undefined,
+  state: SequenceState,
+): Deny {
+  const refusal: Refusal = { code, rule };
+  const next_steps = policy === undefined ? [] : stepsAfter(policy, state);
+  return {
+    decision: "DENY",
+    proceed: false,
+    deny_code: code,
+    rule,
+    message: denialMessage(refusal, call, policy, state),
+    next_steps,
+  };
+}
+
+/** Whatever was thrown on the way: nothing was allowed. */
+function faultDenial(error: unknown): Deny {
+  const message = error instanceof GateError ? error.message : "the gate failed";
+  return {
+    decision: "DENY",
+    proceed: false,
+    deny_code: "STORE_UNAVAILABLE",
+    message: `${message}; the receipt may or may not exist.`,
+  };
+}
+
+function answerOnly(decision: Decision): Plan<Decision> {
+  return { drafts: [], answer: () => decision };
+}

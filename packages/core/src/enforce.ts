@@ -1,0 +1,184 @@
+/** Enforcement over any `Gate`: decide, run the action only on ALLOW, with the arguments that were decided, record the outcome. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { ActionInput } from "./action-request.ts";
+import type { JsonObject } from "./canonical-json.ts";
+import type { Allow, Decision } from "./decision.ts";
+import { DeniedError } from "./errors.ts";
+import type { Gate, OutcomeNote } from "./gate.ts";
+
+/** What enforcing needs of a gate. */
+export type Decider = Pick<Gate, "decide" | "outcome">;
+
+/** How an enforcement point treats the action. */
+export interface EnforceOptions {
+  /** True for an error by which a framework leaves a call that it will enter again (an interrupt for a person). */
+  readonly interrupted?: (error: unknown) => boolean;
+  /** Looked at again between the ALLOW and the action: an aborted call does not run. */
+  readonly signal?: AbortSignal;
+  /** Told where an outcome could not be recorded; the ALLOW stays open. Default: a process warning. */
+  readonly onOutcomeError?: (error: unknown) => void;
+}
+
+/** An action: gets the decided copy of the arguments. In shadow mode a denied action runs too, without an `allow`. */
+export type Action<T> = (args: JsonObject, allow?: Allow) => T;
+
+const running = new AsyncLocalStorage<Allow>();
+
+/** The permit of the action that runs now, to be sent as `Stepgate-Permit`; `undefined` outside of one. */
+export function currentPermit(): string | undefined {
+  return running.getStore()?.permit;
+}
+
+/**
+ * Decides, runs `action(args)` only on ALLOW (or in shadow mode), and records how it ended.
+ *
+ * @throws DeniedError on DENY; else whatever the action throws.
+ * @example
+ * await enforce(gate, { sequence_id: "order-17", tool: "refund", args: { amount: 20 } }, (args) => pay(args));
+ */
+export async function enforce<T>(
+  gate: Decider,
+  input: ActionInput,
+  action: Action<T>,
+  options: EnforceOptions = {},
+): Promise<Awaited<T>> {
+  return perform(gate, await gate.decide(input), action, options);
+}
+
+/** The second half of {@link enforce}, for an adapter that has its decision already. @throws DeniedError on DENY. */
+export async function perform<T>(
+  gate: Decider,
+  decision: Decision,
+  action: Action<T>,
+  options: EnforceOptions = {},
+): Promise<Awaited<T>> {
+  const args = argsToRun(decision);
+  if (decision.decision !== "ALLOW") return await action(args);
+  await stopIfAborted(gate, decision, options);
+  const started = performance.now();
+  let result: Awaited<T>;
+  try {
+    result = await running.run(decision, () => action(args, decision));
+  } catch (error) {
+    await record(
+      gate,
+      decision,
+      { status: statusOf(error, options), duration_ms: since(started) },
+      options,
+    );
+    throw error;
+  }
+  await record(
+    gate,
+    decision,
+    { status: "succeeded", result, duration_ms: since(started) },
+    options,
+  );
+  return result;
+}
+
+/**
+ * {@link perform} for an action that yields as it goes. The outcome follows the stream: `succeeded` at its end, `failed`
+ * where it throws, `unknown` where the consumer leaves half way. The generator's return value is kept.
+ */
+export async function* performStream<T, R = void>(
+  gate: Decider,
+  decision: Decision,
+  action: Action<Stream<T, R>>,
+  options: EnforceOptions = {},
+): AsyncGenerator<T, R> {
+  const args = argsToRun(decision);
+  if (decision.decision !== "ALLOW") return yield* entered(action(args));
+  await stopIfAborted(gate, decision, options);
+  const started = performance.now();
+  let note: OutcomeNote = { status: "unknown" };
+  try {
+    let last: unknown;
+    const stream = running.run(decision, () => action(args, decision));
+    const result = yield* entered(stream, decision, (value) => (last = value));
+    note = { status: "succeeded", result: result ?? last };
+    return result;
+  } catch (error) {
+    note = { status: statusOf(error, options) };
+    throw error;
+  } finally {
+    await record(gate, decision, { ...note, duration_ms: since(started) }, options);
+  }
+}
+
+/** What a generator action returns. */
+export type Stream<T, R = void> = AsyncIterable<T, R> | Iterable<T, R>;
+
+/** Drives a stream so that each `next()` runs inside the action's context: a generator is entered again every time. */
+async function* entered<T, R>(
+  stream: Stream<T, R>,
+  allow?: Allow,
+  see?: (value: T) => void,
+): AsyncGenerator<T, R> {
+  const enter = <V>(step: () => V): V => (allow === undefined ? step() : running.run(allow, step));
+  const iterator =
+    Symbol.asyncIterator in stream ? stream[Symbol.asyncIterator]() : stream[Symbol.iterator]();
+  let suspended = false;
+  try {
+    for (;;) {
+      const step = await enter(() => iterator.next());
+      if (step.done) return step.value;
+      see?.(step.value);
+      suspended = true;
+      yield step.value;
+      suspended = false;
+    }
+  } finally {
+    // The consumer left while the action was suspended: let its `finally` blocks run.
+    if (suspended) await enter(() => iterator.return?.());
+  }
+}
+
+function argsToRun(decision: Decision): JsonObject {
+  if (decision.decision === "ALLOW") return decision.args;
+  if (decision.proceed && decision.args !== undefined) return decision.args;
+  throw new DeniedError(decision);
+}
+
+async function stopIfAborted(gate: Decider, allow: Allow, options: EnforceOptions): Promise<void> {
+  if (!options.signal?.aborted) return;
+  await record(gate, allow, { status: "interrupted" }, options);
+  options.signal.throwIfAborted();
+}
+
+function statusOf(error: unknown, options: EnforceOptions): "interrupted" | "failed" | "unknown" {
+  try {
+    return options.interrupted?.(error) ? "interrupted" : "failed";
+  } catch {
+    return "unknown";
+  }
+}
+
+/** An outcome that cannot be written is warned of and leaves the ALLOW open; it never changes what the action did. */
+async function record(
+  gate: Decider,
+  allow: Allow,
+  note: OutcomeNote,
+  options: EnforceOptions,
+): Promise<void> {
+  try {
+    await gate.outcome(allow, note);
+  } catch (error) {
+    try {
+      (options.onOutcomeError ?? warn)(error);
+    } catch (second) {
+      warn(second);
+    }
+  }
+}
+
+function warn(error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  process.emitWarning(`an outcome could not be recorded, its ALLOW stays open: ${reason}`, {
+    type: "StepgateWarning",
+  });
+}
+
+function since(started: number): number {
+  return Math.max(0, Math.round(performance.now() - started));
+}

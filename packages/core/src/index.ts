@@ -1,0 +1,87 @@
+/** The public surface of `@stepgate/core`: decides, enforces, proves. */
+export {
+  type ActionInput,
+  type ActionRequest,
+  type CallForm,
+  isIdentifier,
+  isNonce,
+} from "./action-request.ts";
+export {
+  canonicalize,
+  type Json,
+  JsonError,
+  type JsonLimits,
+  type JsonObject,
+} from "./canonical-json.ts";
+export { parseStrictJson } from "./strict-json.ts";
+export type {
+  Automaton,
+  CompiledFunction,
+  CompiledPolicy,
+  CompiledTool,
+} from "./compiled-policy.ts";
+export {
+  type Allow,
+  type Decision,
+  type Deny,
+  DENY_CODES,
+  type DenyCode,
+  type Earlier,
+  httpStatus,
+} from "./decision.ts";
+export {
+  type Action,
+  currentPermit,
+  type Decider,
+  enforce,
+  type EnforceOptions,
+  perform,
+  performStream,
+  type Stream,
+} from "./enforce.ts";
+export { DeniedError, GateError, type GateErrorCode } from "./errors.ts";
+export { createGate } from "./local-gate.ts";
+export type { GateParts } from "./gate-parts.ts";
+export { memoryStore } from "./memory-store.ts";
+export type { Agent, Context, Gate, Opening, OutcomeNote, SequenceStatus } from "./gate.ts";
+export {
+  exportKeySet,
+  generateSigningKey,
+  importKeySet,
+  type KeySet,
+  type PublicJwk,
+  type Signer,
+  type SigningKey,
+  signingKey,
+} from "./signing-key.ts";
+export {
+  type ContextReceipt,
+  type DecisionReceipt,
+  type Mode,
+  type OpenReceipt,
+  type OutcomeReceipt,
+  type OutcomeStatus,
+  type Receipt,
+  receiptLine,
+  recordHash,
+  type SealReceipt,
+} from "./receipt.ts";
+export type {
+  Append,
+  AppendResult,
+  OpenAllow,
+  PlacedRecord,
+  Store,
+  StoredDocument,
+} from "./store.ts";
+export { type Fault, type Finding, FINDING_CODES, type FindingCode } from "./finding.ts";
+export {
+  createVerifier,
+  type SequenceReport,
+  type VerificationReport,
+  type Verdict,
+  type Verifier,
+  verifyFile,
+  type VerifyOptions,
+  verifyReceipts,
+} from "./verify.ts";

@@ -1,0 +1,356 @@
+/**
+ * The chains of one gate: keeps the state of sequences at hand, makes drafts into signed receipts, appends them.
+ *
+ * INVARIANT: within one ledger at most one append of a sequence is in flight. A signed record leaves this room only after
+ * it won its place; what lost is dropped unseen and decided again on the new head.
+ */
+import type { KeyObject } from "node:crypto";
+import type { CompiledPolicy } from "./compiled-policy.ts";
+import { type Deadline, withDeadline } from "./deadline.ts";
+import { BURNS_NO_NONCE } from "./decision.ts";
+import { genesisHash, hmacHex } from "./digest.ts";
+import { GateError } from "./errors.ts";
+import { inputHash, type Receipt, RECEIPT_VERSION, receiptLine, signingInput } from "./receipt.ts";
+import { applyReceipt, openState, type SequenceState } from "./sequence-state.ts";
+import type { Signer } from "./signing-key.ts";
+import type { PlacedRecord, Store, StoredDocument } from "./store.ts";
+
+/** What the ledger adds to a draft. */
+type Added =
+  | "v"
+  | "log_id"
+  | "sequence_id"
+  | "seq"
+  | "prev"
+  | "ts_ms"
+  | "gate_id"
+  | "key_id"
+  | "sig"
+  | "hmac_key_id"
+  | "hmac_sig";
+type DraftOf<R> = R extends Receipt ? Omit<R, Added> : never;
+/** A record before it has a place. */
+export type Draft = DraftOf<Receipt>;
+
+/** The gate's clock, and the `ts_ms` that a record written now would carry; in milliseconds. */
+export interface Now {
+  readonly clock: number;
+  readonly record: number;
+}
+
+/** What to append for a sequence, and what to answer once it stands. */
+export interface Plan<T> {
+  readonly drafts: readonly Draft[];
+  readonly documents?: readonly StoredDocument[];
+  /** Called with the records in the order of the drafts, and the state after them. */
+  answer(receipts: readonly Receipt[], state: SequenceState | undefined): T | Promise<T>;
+}
+
+/** Makes a plan from the state of a sequence; called again on the new head when another writer came first. */
+export type Planner<T> = (state: SequenceState | undefined, now: Now) => Plan<T> | Promise<Plan<T>>;
+
+/** How records are authenticated: a signature, a MAC, or both. */
+export interface Authenticators {
+  readonly signer?: Signer;
+  readonly hmacKey?: { readonly id: string; readonly key: KeyObject };
+}
+
+/** What a ledger is made of. */
+export interface LedgerParts extends Authenticators {
+  readonly store: Store;
+  readonly logId: string;
+  readonly gateId: string;
+  readonly clock: () => number;
+  readonly policies: ReadonlyMap<string, CompiledPolicy>;
+  readonly permitTtlMs: number;
+  readonly deadlineMs: number;
+  /** How many records' worth of state is kept at hand. */
+  readonly cachedRecords: number;
+}
+
+/** See the top of this file. */
+export interface Ledger {
+  /** Plans and appends, one at a time a sequence. @throws GateError STORE_UNAVAILABLE where nothing durable came of it. */
+  transact<T>(sequenceId: string, plan: Planner<T>): Promise<T>;
+  /** One record of a sequence. */
+  record(sequenceId: string, seq: number): Promise<Receipt>;
+}
+
+/** How often a decision is made again because another writer came first; the deadline usually ends it before. */
+const MAX_ROUNDS = 1000;
+const PAGE = 1000;
+
+/** Opens the chains of `store` for one gate. */
+export function createLedger(parts: LedgerParts): Ledger {
+  const cache = stateCache(parts.cachedRecords);
+  const queue = serialQueue();
+
+  async function transact<T>(sequenceId: string, plan: Planner<T>, deadline: Deadline): Promise<T> {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      if (deadline.expired)
+        throw new GateError("STORE_UNAVAILABLE", "waited too long for its turn");
+      const state = cache.get(sequenceId) ?? (await catchUp(sequenceId, undefined));
+      const clock = parts.clock();
+      const now = { clock, record: Math.max(clock, state?.head.ts_ms ?? 0) };
+      const made = await plan(state, now);
+      if (made.drafts.length === 0) return made.answer([], state);
+      const signed = await sign(sequenceId, state, made.drafts, now);
+      if (deadline.expired)
+        throw new GateError("STORE_UNAVAILABLE", "waited too long for its turn");
+      const after = await append(sequenceId, state, signed, made.documents ?? []);
+      if (after !== undefined) {
+        const receipts = signed.map(({ receipt }) => receipt);
+        return made.answer(receipts, after);
+      }
+    }
+    throw new GateError("STORE_UNAVAILABLE", "other writers came first every time");
+  }
+
+  /** The state after the append; `undefined` where another writer came first. */
+  async function append(
+    sequenceId: string,
+    state: SequenceState | undefined,
+    signed: readonly Signed[],
+    documents: readonly StoredDocument[],
+  ): Promise<SequenceState | undefined> {
+    const [first, ...rest] = signed.map((one) => placed(one, parts));
+    if (first === undefined) return undefined;
+    let result: string;
+    try {
+      result = await parts.store.append({
+        sequence_id: sequenceId,
+        records: [first, ...rest],
+        documents,
+      });
+    } catch (cause) {
+      cache.delete(sequenceId);
+      throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
+    }
+    if (result === "won") return keep(sequenceId, fold(state, signed));
+    // Lost, or the store knows of a burnt nonce that this fold does not: read again, from the beginning if need be.
+    if (result === "lost" && state !== undefined) {
+      await catchUp(sequenceId, state);
+      return undefined;
+    }
+    cache.delete(sequenceId);
+    if (result === "lost" || result === "replay") return undefined;
+    throw new GateError("STORE_UNAVAILABLE", "the store cannot say whether the record was written");
+  }
+
+  function keep(sequenceId: string, state: SequenceState | undefined): SequenceState | undefined {
+    if (state !== undefined) cache.set(sequenceId, state);
+    return state;
+  }
+
+  /** Folds what the store has beyond `known`. @throws GateError where the store's chain does not hold together. */
+  async function catchUp(
+    sequenceId: string,
+    known: SequenceState | undefined,
+  ): Promise<SequenceState | undefined> {
+    // A fold that fails half way must not be found again.
+    cache.delete(sequenceId);
+    let state = known;
+    for (;;) {
+      const lines = await readLines(sequenceId, (state?.head.seq ?? -1) + 1);
+      state = fold(state, lines.map(reread));
+      if (lines.length < PAGE) return keep(sequenceId, state);
+    }
+  }
+
+  async function readLines(sequenceId: string, from: number): Promise<readonly string[]> {
+    try {
+      return await parts.store.read(sequenceId, from, PAGE);
+    } catch (cause) {
+      throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
+    }
+  }
+
+  function fold(
+    state: SequenceState | undefined,
+    records: readonly { readonly receipt: Receipt; readonly hash: string }[],
+  ): SequenceState | undefined {
+    let folded = state;
+    for (const { receipt, hash } of records) {
+      if (folded === undefined) {
+        if (receipt.kind !== "open" || receipt.seq !== 0) throw brokenChain();
+        folded = openState(receipt, hash);
+      } else {
+        if (receipt.seq !== folded.head.seq + 1 || receipt.prev !== folded.head.hash)
+          throw brokenChain();
+        applyReceipt(folded, receipt, hash, parts.policies.get(folded.opened.policy_digest));
+      }
+    }
+    return folded;
+  }
+
+  async function sign(
+    sequenceId: string,
+    state: SequenceState | undefined,
+    drafts: readonly Draft[],
+    now: Now,
+  ): Promise<readonly Signed[]> {
+    const signed: Signed[] = [];
+    let seq = (state?.head.seq ?? -1) + 1;
+    let prev = state?.head.hash ?? genesisOf(sequenceId, drafts[0]);
+    for (const draft of drafts) {
+      const one = await authenticate({ draft, sequenceId, seq, prev, ts_ms: now.record });
+      signed.push(one);
+      prev = one.hash;
+      seq++;
+    }
+    return signed;
+  }
+
+  function genesisOf(sequence_id: string, first: Draft | undefined): string {
+    const tenant = first?.kind === "open" ? first.tenant : undefined;
+    return genesisHash({ log_id: parts.logId, tenant, sequence_id });
+  }
+
+  async function authenticate(place: Place): Promise<Signed> {
+    const { signer, hmacKey } = parts;
+    const body = {
+      ...place.draft,
+      v: RECEIPT_VERSION,
+      log_id: parts.logId,
+      sequence_id: place.sequenceId,
+      seq: place.seq,
+      prev: place.prev,
+      ts_ms: place.ts_ms,
+      gate_id: parts.gateId,
+      ...(signer === undefined ? {} : { key_id: signer.keyId }),
+      ...(hmacKey === undefined ? {} : { hmac_key_id: hmacKey.id }),
+    } as Receipt;
+    const input = signingInput(body);
+    const signature = signer === undefined ? undefined : await signWith(signer, input);
+    const receipt = Object.freeze({
+      ...body,
+      ...(signature === undefined ? {} : { sig: signature }),
+      ...(hmacKey === undefined ? {} : { hmac_sig: `sha256=${hmacHex(hmacKey.key, input)}` }),
+    });
+    return { receipt, hash: inputHash(input), line: receiptLine(receipt) };
+  }
+
+  return {
+    transact: (sequenceId, plan) =>
+      withDeadline(parts.deadlineMs, (deadline) =>
+        queue(sequenceId, () => transact(sequenceId, plan, deadline)),
+      ),
+    async record(sequenceId, seq) {
+      const [line] = await parts.store.read(sequenceId, seq, 1);
+      if (line === undefined) throw brokenChain();
+      return reread(line).receipt;
+    },
+  };
+}
+
+interface Place {
+  readonly draft: Draft;
+  readonly sequenceId: string;
+  readonly seq: number;
+  readonly prev: string;
+  readonly ts_ms: number;
+}
+
+interface Signed {
+  readonly receipt: Receipt;
+  readonly hash: string;
+  readonly line: string;
+}
+
+async function signWith(signer: Signer, input: string): Promise<string> {
+  try {
+    const made = signer.sign(Buffer.from(input));
+    const signature = made instanceof Uint8Array ? made : await made;
+    if (signature.length !== 64) throw new TypeError("an Ed25519 signature has 64 bytes");
+    return `ed25519=${Buffer.from(signature).toString("hex")}`;
+  } catch (cause) {
+    throw new GateError("STORE_UNAVAILABLE", "the receipt could not be signed", { cause });
+  }
+}
+
+/** What the store may index without parsing the line. */
+function placed({ receipt, hash, line }: Signed, parts: LedgerParts): PlacedRecord {
+  const place = { seq: receipt.seq, hash, line };
+  if (receipt.kind === "outcome") return { ...place, closes: receipt.decision_hash };
+  if (receipt.kind !== "decision") return place;
+  const burns =
+    receipt.resumes === undefined &&
+    (receipt.deny_code === undefined || !BURNS_NO_NONCE.has(receipt.deny_code));
+  const opens = {
+    gate_id: parts.gateId,
+    expires_ms: receipt.permit_expires_ms ?? receipt.ts_ms + parts.permitTtlMs,
+  };
+  return {
+    ...place,
+    ...(burns && receipt.nonce !== undefined ? { nonce: receipt.nonce } : {}),
+    ...(receipt.decision === "ALLOW" ? { opens } : {}),
+  };
+}
+
+function reread(line: string): { readonly receipt: Receipt; readonly hash: string } {
+  try {
+    // Its own store, its own records: the hash is computed anew, so that a changed line breaks the chain here.
+    const receipt = Object.freeze(JSON.parse(line) as Receipt);
+    return { receipt, hash: inputHash(signingInput(receipt)) };
+  } catch {
+    throw brokenChain();
+  }
+}
+
+function brokenChain(): GateError {
+  return new GateError(
+    "STORE_UNAVAILABLE",
+    "the store returned a chain that does not hold together",
+  );
+}
+
+/** The most recently used states, bounded by the number of records that they fold. */
+function stateCache(
+  capacity: number,
+): Pick<Map<string, SequenceState>, "get" | "delete"> & {
+  set(id: string, state: SequenceState): void;
+} {
+  const states = new Map<string, { readonly state: SequenceState; readonly weight: number }>();
+  let total = 0;
+  const remove = (id: string): boolean => {
+    total -= states.get(id)?.weight ?? 0;
+    return states.delete(id);
+  };
+  return {
+    get(id) {
+      const entry = states.get(id);
+      if (entry === undefined) return undefined;
+      states.delete(id);
+      states.set(id, entry);
+      return entry.state;
+    },
+    set(id, state) {
+      remove(id);
+      states.set(id, { state, weight: state.head.seq + 1 });
+      total += state.head.seq + 1;
+      for (const oldest of states.keys()) {
+        if (total <= capacity || states.size === 1) break;
+        remove(oldest);
+      }
+    },
+    delete: remove,
+  };
+}
+
+/** Runs tasks of one key one after another, tasks of different keys side by side. */
+function serialQueue(): <T>(key: string, task: () => Promise<T>) => Promise<T> {
+  const tails = new Map<string, Promise<unknown>>();
+  return (key, task) => {
+    const before = tails.get(key);
+    const run = before === undefined ? task() : before.then(task, task);
+    const tail = run.then(
+      () => release(),
+      () => release(),
+    );
+    const release = (): void => {
+      if (tails.get(key) === tail) tails.delete(key);
+    };
+    tails.set(key, tail);
+    return run;
+  };
+}

@@ -1,0 +1,71 @@
+/** The gate in this process: the thin shell. Read the head, decide, sign, append; only then may the action run. */
+import { closeAbandoned, recordOutcome, sealSequence } from "./closing.ts";
+import { permittedTools, stepsAfter } from "./decide.ts";
+import { createDecide } from "./deciding.ts";
+import { enforce } from "./enforce.ts";
+import type { Gate, SequenceStatus } from "./gate.ts";
+import { assemble, type GateParts, type GateSetup } from "./gate-parts.ts";
+import { addContext, impliedOpening, openSequence } from "./opening.ts";
+import type { Receipt } from "./receipt.ts";
+import type { SequenceState } from "./sequence-state.ts";
+
+const PAGE = 1000;
+
+/**
+ * A gate from explicit parts. `openGate` of the package `stepgate` fills them in for a first program.
+ *
+ * @throws TypeError for missing or mistyped parts; GateError LOG_MISMATCH or STORE_UNAVAILABLE.
+ * @example
+ * const gate = await createGate({ policies: [policy], store: memoryStore(), signer: generateSigningKey(), saltKey: randomBytes(32) });
+ */
+export async function createGate(parts: GateParts): Promise<Gate> {
+  const setup = await assemble(parts);
+  await closeAbandoned(setup);
+  const decide = createDecide(setup);
+  const gate: Gate = {
+    open: (opening) => openSequence(setup, opening),
+    addContext: (sequenceId, context) => addContext(setup, sequenceId, context),
+    decide,
+    enforce: (input, action, options) => enforce(gate, input, action, options),
+    outcome: (allow, note) => recordOutcome(setup, allow, note),
+    seal: (sequenceId, reason, by = "host") => sealSequence(setup, sequenceId, reason, by),
+    state: (sequenceId) =>
+      setup.ledger.transact(sequenceId, (state, now) => ({
+        drafts: [],
+        answer: () => statusOf(setup, sequenceId, state, now.record),
+      })),
+    receipts: (sequenceId) => readChain(setup, sequenceId),
+    close: () => setup.store.close(),
+  };
+  return Object.freeze(gate);
+}
+
+function statusOf(
+  setup: GateSetup,
+  sequenceId: string,
+  known: SequenceState | undefined,
+  ts_ms: number,
+): SequenceStatus {
+  const state =
+    known ?? (setup.autoOpen ? impliedOpening(setup, sequenceId, {}, ts_ms)?.state : undefined);
+  const policy = state === undefined ? undefined : setup.policies.get(state.opened.policy_digest);
+  const opened = known !== undefined;
+  if (state === undefined || policy === undefined)
+    return { opened, sealed: false, next_steps: [], permitted_tools: [], awaiting: [] };
+  const sealed = state.sealed !== undefined || ts_ms - state.opened.ts_ms > policy.lifetimeMs;
+  return {
+    opened,
+    sealed,
+    next_steps: sealed ? [] : stepsAfter(policy, state),
+    permitted_tools: sealed ? [] : permittedTools(policy, state),
+    awaiting: [],
+  };
+}
+
+async function* readChain(setup: GateSetup, sequenceId: string): AsyncGenerator<Receipt> {
+  for (let from = 0; ; from += PAGE) {
+    const lines = await setup.store.read(sequenceId, from, PAGE);
+    for (const line of lines) yield JSON.parse(line) as Receipt;
+    if (lines.length < PAGE) return;
+  }
+}

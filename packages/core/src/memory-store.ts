@@ -1,0 +1,76 @@
+/** The smallest store: everything in this process's memory, gone with it. For tests, demonstrations and benchmarks. */
+import type {
+  Append,
+  AppendResult,
+  OpenAllow,
+  PlacedRecord,
+  Store,
+  StoredDocument,
+} from "./store.ts";
+
+interface Chain {
+  readonly records: PlacedRecord[];
+  readonly nonces: Set<string>;
+}
+
+/** A store that keeps nothing beyond the process. Its appends are atomic: each happens within one turn. */
+export function memoryStore(): Store {
+  const settings = new Map<string, string>();
+  const documents = new Map<string, string>();
+  const chains = new Map<string, Chain>();
+  const log: string[] = [];
+  const open = new Map<string, OpenAllow>();
+
+  function append({ sequence_id, records, documents: kept }: Append): AppendResult {
+    const chain = chains.get(sequence_id) ?? { records: [], nonces: new Set<string>() };
+    if (stands(chain, records)) return "won";
+    if (records[0].seq !== chain.records.length) return "lost";
+    if (records.some(({ nonce }) => nonce !== undefined && chain.nonces.has(nonce)))
+      return "replay";
+    chains.set(sequence_id, chain);
+    for (const record of records) place(sequence_id, chain, record);
+    keep(kept ?? []);
+    return "won";
+  }
+
+  function place(sequence_id: string, chain: Chain, record: PlacedRecord): void {
+    chain.records.push(record);
+    log.push(record.line);
+    if (record.nonce !== undefined) chain.nonces.add(record.nonce);
+    if (record.opens !== undefined)
+      open.set(record.hash, { sequence_id, hash: record.hash, ...record.opens });
+    if (record.closes !== undefined) open.delete(record.closes);
+  }
+
+  function keep(texts: readonly StoredDocument[]): void {
+    for (const { digest, text } of texts) documents.set(digest, text);
+  }
+
+  return {
+    async setting(name, value) {
+      if (!settings.has(name)) settings.set(name, value);
+      return settings.get(name) ?? value;
+    },
+    append: async (request) => append(request),
+    async read(sequenceId, from, count = Number.POSITIVE_INFINITY) {
+      const records = chains.get(sequenceId)?.records ?? [];
+      return records.slice(from, from + count).map(({ line }) => line);
+    },
+    async *lines() {
+      for (let i = 0; i < log.length; i++) yield log[i] as string;
+    },
+    async keep(texts) {
+      keep(texts);
+    },
+    document: async (digest) => documents.get(digest),
+    async *openAllows() {
+      yield* open.values();
+    },
+    async close() {},
+  };
+}
+
+/** True where these very records stand at their places already: a retry is idempotent. */
+function stands(chain: Chain, records: readonly PlacedRecord[]): boolean {
+  return records.every(({ seq, line }) => chain.records[seq]?.line === line);
+}

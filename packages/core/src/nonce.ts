@@ -1,0 +1,43 @@
+/** When a nonce may be used, and when a used one may come back (decision.md, “Coming back to a call”). */
+import type { CallForm } from "./action-request.ts";
+import type { CallMembers } from "./receipt.ts";
+import type { NonceUse, SequenceState } from "./sequence-state.ts";
+
+/** How often an interrupted call is allowed again. */
+export const MAX_RESUMES = 16;
+
+/** `fresh`: never used. `resume`: an interrupted call comes back. `replay`: used, and it stays used. */
+export type NonceAdmission =
+  | { readonly kind: "fresh" }
+  | { readonly kind: "resume"; readonly use: NonceUse }
+  | { readonly kind: "replay"; readonly use: NonceUse };
+
+/** What the history says of a nonce that this call presents with these arguments. */
+export function admitNonce(
+  state: SequenceState,
+  nonce: string,
+  call: CallForm,
+  argsDigest: string,
+): NonceAdmission {
+  const use = state.nonces.get(nonce);
+  if (use === undefined) return { kind: "fresh" };
+  const interrupted = use.deny_code === undefined && use.status === "interrupted";
+  const comesBack =
+    interrupted &&
+    use.resumed < MAX_RESUMES &&
+    use.args_digest === argsDigest &&
+    isSameCall(use.call, call);
+  return { kind: comesBack ? "resume" : "replay", use };
+}
+
+/** True where a request asks for the call that was recorded: the same tool, or the same function, action type and step. */
+export function isSameCall(recorded: CallMembers, call: CallForm): boolean {
+  if (call.tool !== undefined) return recorded.tool === call.tool;
+  if (
+    recorded.tool !== undefined ||
+    recorded.function !== call.function ||
+    recorded.action_type !== call.action_type
+  )
+    return false;
+  return call.step === undefined || recorded.step === call.step;
+}

@@ -1,0 +1,205 @@
+/** How a chain begins, and how the host adds to its trusted context. */
+import { isIdentifier } from "./action-request.ts";
+import { canonicalize, JsonError, type JsonLimits } from "./canonical-json.ts";
+import type { CompiledPolicy } from "./compiled-policy.ts";
+import { contextDigest } from "./digest.ts";
+import { GateError } from "./errors.ts";
+import type { Agent, Context, Opening } from "./gate.ts";
+import { activePolicy, type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
+import type { Draft, Plan } from "./ledger.ts";
+import { type ContextReceipt, type OpenReceipt, RECEIPT_VERSION } from "./receipt.ts";
+import { openState, type SequenceState } from "./sequence-state.ts";
+import type { StoredDocument } from "./store.ts";
+
+const CONTEXT_LIMITS: JsonLimits = {
+  bytes: 64 * 1024,
+  depth: 16,
+  keys: 10_000,
+  safeIntegers: true,
+};
+const OPENING_MEMBERS: ReadonlySet<string> = new Set([
+  "sequence_id",
+  "policy_id",
+  "context",
+  "agent_id",
+  "tenant",
+]);
+
+/** Opens a sequence. @throws GateError INVALID_INPUT, POLICY_UNAVAILABLE, CONFLICT or STORE_UNAVAILABLE. */
+export async function openSequence(setup: GateSetup, opening: Opening): Promise<OpenReceipt> {
+  checkOpening(opening);
+  const context =
+    opening.context === undefined
+      ? undefined
+      : keepContext(setup, opening.sequence_id, opening, opening.context);
+  return setup.ledger.transact(opening.sequence_id, (state) => {
+    if (state !== undefined) return standing(state, opening, context);
+    const policy = activePolicy(setup, opening.policy_id);
+    if (policy === undefined)
+      throw new GateError(
+        "POLICY_UNAVAILABLE",
+        `this gate has no active policy '${opening.policy_id ?? "(say which)"}'`,
+      );
+    return {
+      drafts: [openDraft(setup, policy, opening, context?.digest)],
+      documents: context === undefined ? [] : [context],
+      answer: ([receipt]) => receipt as OpenReceipt,
+    };
+  });
+}
+
+/** The record that begins a chain: pins policy, mode, owner and context. */
+export function openDraft(
+  setup: GateSetup,
+  policy: CompiledPolicy,
+  owner: Agent,
+  context?: string,
+): Extract<Draft, { readonly kind: "open" }> {
+  return {
+    kind: "open",
+    mode: setup.mode,
+    policy_id: policy.id,
+    policy_version: policy.version,
+    policy_digest: policy.digest,
+    ...ownerOf(owner),
+    ...(context === undefined ? {} : { context_digest: context }),
+  };
+}
+
+/**
+ * What the first request of a sequence meets where requests open sequences: the draft of the opening under the gate's
+ * only active policy, and the state right after it. `undefined` where no single policy is active.
+ */
+export function impliedOpening(
+  setup: GateSetup,
+  sequence_id: string,
+  owner: Agent,
+  ts_ms: number,
+): { readonly draft: Draft; readonly state: SequenceState } | undefined {
+  const policy = activePolicy(setup);
+  if (policy === undefined) return undefined;
+  const draft = openDraft(setup, policy, owner);
+  const opened: OpenReceipt = {
+    ...draft,
+    v: RECEIPT_VERSION,
+    log_id: setup.logId,
+    gate_id: setup.gateId,
+    sequence_id,
+    seq: 0,
+    prev: "",
+    ts_ms,
+  };
+  return { draft, state: openState(opened, "") };
+}
+
+/** Adds trusted context. What stands already is not recorded again. @throws GateError NOT_OPENED, INVALID_INPUT or STORE_UNAVAILABLE. */
+export async function addContext(
+  setup: GateSetup,
+  sequenceId: string,
+  context: Context,
+): Promise<OpenReceipt | ContextReceipt> {
+  return setup.ledger.transact(sequenceId, (state) => {
+    if (state === undefined)
+      throw new GateError("NOT_OPENED", `sequence '${sequenceId}' was not opened`);
+    const kept = keepContext(setup, sequenceId, state.opened, context);
+    if (state.context.digest === kept.digest)
+      return { drafts: [], answer: () => contextRecord(setup, state) };
+    if (state.sealed !== undefined)
+      throw new GateError("SEALED_SEQUENCE", `sequence '${sequenceId}' is sealed`);
+    if (state.head.seq + 1 >= setup.maxRecords - RESERVED_PLACES)
+      throw new GateError("OVERLOADED", "the sequence takes no more records");
+    return {
+      drafts: [
+        {
+          kind: "context",
+          mode: setup.mode,
+          context_digest: kept.digest,
+          ...ownerOf(state.opened),
+        },
+      ],
+      documents: [kept],
+      answer: ([receipt]) => receipt as ContextReceipt,
+    };
+  });
+}
+
+/** `agent_id` and `tenant` alone. */
+export function ownerOf(owner: Agent): Agent {
+  return {
+    ...(owner.agent_id === undefined ? {} : { agent_id: owner.agent_id }),
+    ...(owner.tenant === undefined ? {} : { tenant: owner.tenant }),
+  };
+}
+
+/** Opened before: the same content gives the same record, other content is a conflict. */
+function standing(
+  state: SequenceState,
+  opening: Opening,
+  context: StoredDocument | undefined,
+): Plan<OpenReceipt> {
+  const { opened } = state;
+  const differs =
+    opened.agent_id !== opening.agent_id
+      ? "agent_id"
+      : opened.tenant !== opening.tenant
+        ? "tenant"
+        : opening.policy_id !== undefined && opened.policy_id !== opening.policy_id
+          ? "policy_id"
+          : opened.context_digest !== context?.digest
+            ? "context"
+            : undefined;
+  if (differs !== undefined)
+    throw new GateError(
+      "CONFLICT",
+      `sequence '${opening.sequence_id}' was opened with another ${differs}`,
+    );
+  return { drafts: [], answer: () => opened };
+}
+
+async function contextRecord(
+  setup: GateSetup,
+  state: SequenceState,
+): Promise<OpenReceipt | ContextReceipt> {
+  if (state.context.seq === 0) return state.opened;
+  return (await setup.ledger.record(state.opened.sequence_id, state.context.seq)) as ContextReceipt;
+}
+
+function keepContext(
+  setup: GateSetup,
+  sequenceId: string,
+  owner: Agent,
+  context: Context,
+): StoredDocument {
+  if (typeof context !== "object" || context === null || Array.isArray(context))
+    throw invalid("context", "must be a JSON object");
+  try {
+    const text = canonicalize(context, CONTEXT_LIMITS);
+    return {
+      digest: contextDigest(
+        setup.saltKey,
+        { log_id: setup.logId, tenant: owner.tenant, sequence_id: sequenceId },
+        text,
+      ),
+      text,
+    };
+  } catch (error) {
+    if (error instanceof JsonError) throw invalid("context", error.message);
+    throw error;
+  }
+}
+
+function checkOpening(opening: Opening): void {
+  if (typeof opening !== "object" || opening === null)
+    throw invalid("opening", "must be an object");
+  if (!isIdentifier(opening.sequence_id)) throw invalid("sequence_id", "must be an identifier");
+  for (const name of ["policy_id", "agent_id", "tenant"] as const) {
+    if (name in opening && !isIdentifier(opening[name]))
+      throw invalid(name, "must be an identifier, or left out");
+  }
+  const unknown = Object.keys(opening).find((name) => !OPENING_MEMBERS.has(name));
+  if (unknown !== undefined) throw invalid(unknown, "unknown member");
+}
+
+function invalid(member: string, reason: string): GateError {
+  return new GateError("INVALID_INPUT", `${member}: ${reason}`);
+}

@@ -1,0 +1,185 @@
+/** The receipt, `stepgate.receipt/1`: one byte string for signature, MAC, chain and Merkle leaf (receipt.md). */
+import { canonicalize, canonicalString, type JsonObject } from "./canonical-json.ts";
+import { sha256 } from "./digest.ts";
+import type { DenyCode } from "./decision.ts";
+
+/** The version that pins canonicalisation, hashes and signature algorithms: there is no `alg` to lie with. */
+export const RECEIPT_VERSION = "stepgate.receipt/1";
+
+/** How an allowed action ended. `interrupted`: not begun, or it will be entered again. `unknown`: nobody can say. */
+export type OutcomeStatus = "succeeded" | "failed" | "interrupted" | "unknown";
+/** `shadow` decides and records alike, but the action runs whatever the answer. */
+export type Mode = "enforce" | "shadow";
+
+interface Common {
+  readonly v: typeof RECEIPT_VERSION;
+  readonly log_id: string;
+  readonly sequence_id: string;
+  readonly seq: number;
+  readonly prev: string;
+  /** Milliseconds since the epoch by the gate's clock, never below the record before. */
+  readonly ts_ms: number;
+  readonly gate_id: string;
+  readonly ext?: JsonObject;
+  readonly key_id?: string;
+  readonly sig?: string;
+  readonly hmac_key_id?: string;
+  readonly hmac_sig?: string;
+}
+
+interface Owned {
+  readonly tenant?: string;
+  readonly agent_id?: string;
+}
+
+interface Pinned {
+  readonly mode: Mode;
+  readonly policy_id: string;
+  readonly policy_version: string;
+  readonly policy_digest: string;
+}
+
+/** What the pinned policy made of a request. */
+export interface CallMembers {
+  readonly step?: string;
+  readonly function?: string;
+  readonly action_type?: string;
+  readonly tool?: string;
+  readonly audience?: string;
+}
+
+/** Begins every chain, at `seq` 0: pins policy, mode, owner and context. */
+export interface OpenReceipt extends Common, Owned, Pinned {
+  readonly kind: "open";
+  readonly context_digest?: string;
+}
+
+/** An ALLOW or a DENY, durable before the action runs. */
+export interface DecisionReceipt extends Common, Owned, Pinned, CallMembers {
+  readonly kind: "decision";
+  readonly nonce?: string;
+  readonly attempt?: string;
+  readonly request_ts_ms?: number;
+  readonly args_digest?: string;
+  readonly decision: "ALLOW" | "DENY";
+  readonly deny_code?: DenyCode;
+  readonly rule?: string;
+  readonly permit_expires_ms?: number;
+  readonly resumes?: string;
+  readonly unrecorded?: number;
+  readonly sealed?: true;
+}
+
+/** What became of one ALLOW; the first one stands. */
+export interface OutcomeReceipt extends Common {
+  readonly kind: "outcome";
+  readonly decision_hash: string;
+  readonly status: OutcomeStatus;
+  readonly result_digest?: string;
+  readonly duration_ms?: number;
+}
+
+/** A person's seal. */
+export interface SealReceipt extends Common {
+  readonly kind: "seal";
+  readonly sealed: true;
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** The host added to the trusted context. */
+export interface ContextReceipt extends Common, Owned {
+  readonly kind: "context";
+  readonly mode: Mode;
+  readonly context_digest: string;
+}
+
+/** One record of a chain, told apart by `kind`. */
+export type Receipt = OpenReceipt | DecisionReceipt | OutcomeReceipt | SealReceipt | ContextReceipt;
+
+/** Every member of every kind in canonical order (UTF-16 code units), the fixed shape of the fast path. */
+const MEMBERS: readonly string[] = [
+  "action_type",
+  "agent_id",
+  "args_digest",
+  "attempt",
+  "audience",
+  "by",
+  "context_digest",
+  "decision",
+  "decision_hash",
+  "deny_code",
+  "duration_ms",
+  "ext",
+  "function",
+  "gate_id",
+  "hmac_key_id",
+  "hmac_sig",
+  "key_id",
+  "kind",
+  "log_id",
+  "mode",
+  "nonce",
+  "permit_expires_ms",
+  "policy_digest",
+  "policy_id",
+  "policy_version",
+  "prev",
+  "reason",
+  "request_ts_ms",
+  "result_digest",
+  "resumes",
+  "rule",
+  "sealed",
+  "seq",
+  "sequence_id",
+  "sig",
+  "status",
+  "step",
+  "tenant",
+  "tool",
+  "ts_ms",
+  "unrecorded",
+  "v",
+];
+const PREFIXES: readonly string[] = MEMBERS.map((name) => `"${name}":`);
+const AUTHENTICATORS: ReadonlySet<string> = new Set(["sig", "hmac_sig"]);
+const BODY_ONLY: readonly boolean[] = MEMBERS.map((name) => !AUTHENTICATORS.has(name));
+
+/** The canonical line of a record, without a line feed. */
+export function receiptLine(receipt: Receipt): string {
+  return fixedShape(receipt, true);
+}
+
+/** What is signed and hashed: the version line, then the canonical body without its authenticators. */
+export function signingInput(receipt: Receipt): string {
+  return `${RECEIPT_VERSION}\n${fixedShape(receipt, false)}`;
+}
+
+/** A record's identity: `sha256:` + hex of SHA-256(0x00 ‖ input), which is also its RFC 6962 leaf hash. */
+export function recordHash(receipt: Receipt): string {
+  return inputHash(signingInput(receipt));
+}
+
+/** {@link recordHash} where the input is at hand already. */
+export function inputHash(input: string): string {
+  return sha256(`\0${input}`);
+}
+
+/** RFC 8785 for this closed shape: the order of members is known, so nothing is sorted and little is allocated. */
+function fixedShape(receipt: Receipt, authenticators: boolean): string {
+  const members = receipt as unknown as Record<string, unknown>;
+  let text = "";
+  for (let i = 0; i < MEMBERS.length; i++) {
+    const value = members[MEMBERS[i] as string];
+    if (value === undefined || (!authenticators && !BODY_ONLY[i])) continue;
+    text += (text === "" ? "{" : ",") + PREFIXES[i] + literal(value);
+  }
+  return `${text}}`;
+}
+
+function literal(value: unknown): string {
+  if (typeof value === "string") return canonicalString(value);
+  if (typeof value === "number") return `${value}`;
+  return canonicalize(value);
+}

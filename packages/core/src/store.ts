@@ -1,0 +1,69 @@
+/**
+ * What a gate asks of a store, and what every store guarantees.
+ *
+ * A store keeps records; it never decides. The state of a sequence is the fold of its records, so the one thing a store
+ * must get right is this: **of any two appends for the same place (`sequence_id`, `seq`), at most one is won**, whether
+ * they come through one object, several, or several processes. An append is all or nothing and, once `won`, durable.
+ * Records are never changed and never removed.
+ */
+
+/** One record at its place: the canonical line that was signed, and what a store may index without parsing it. */
+export interface PlacedRecord {
+  readonly seq: number;
+  /** The record hash (`sha256:` + hex): its identity. */
+  readonly hash: string;
+  /** The record's canonical JSON, without a line feed. */
+  readonly line: string;
+  /** The nonce that this record burns; a second record of the sequence that burns it is a `replay`. */
+  readonly nonce?: string;
+  /** On an ALLOW that still has no outcome: which gate closes it after a crash, and when its permit ends. */
+  readonly opens?: { readonly gate_id: string; readonly expires_ms: number };
+  /** On an outcome: the hash of the ALLOW that it closes. */
+  readonly closes?: string;
+}
+
+/** A text kept under its digest: a policy's normal form, or a sequence's context. */
+export interface StoredDocument {
+  readonly digest: string;
+  readonly text: string;
+}
+
+/** Records of one sequence for contiguous places, appended together or not at all. */
+export interface Append {
+  readonly sequence_id: string;
+  readonly records: readonly [PlacedRecord, ...PlacedRecord[]];
+  readonly documents?: readonly StoredDocument[];
+}
+
+/**
+ * - `won`: durable at these places. Appending the same bytes again is `won` again (a retry is idempotent).
+ * - `lost`: another record holds a place, or the place before is empty. Read the head and decide again.
+ * - `replay`: the places were free, but a nonce was burnt already.
+ * - `unknown`: it may or may not have happened (time-out, lost connection). The caller denies, and reads before it goes on.
+ */
+export type AppendResult = "won" | "lost" | "replay" | "unknown";
+
+/** An ALLOW whose outcome nobody has recorded yet. */
+export interface OpenAllow {
+  readonly sequence_id: string;
+  readonly hash: string;
+  readonly gate_id: string;
+  readonly expires_ms: number;
+}
+
+/** See the top of this file for the promises. Methods reject only when the store cannot be used at all. */
+export interface Store {
+  /** Keeps `value` under `name` unless one is kept already, and resolves to the one that stands. Atomic. */
+  setting(name: string, value: string): Promise<string>;
+  append(append: Append): Promise<AppendResult>;
+  /** Lines of one sequence in order of `seq`, from `from` on, at most `count`; empty where there is none. */
+  read(sequenceId: string, from: number, count?: number): Promise<readonly string[]>;
+  /** Every line of the log, sequences interleaved as they were committed; a sequence's own in order of `seq`. */
+  lines(): AsyncIterable<string>;
+  /** Keeps documents by digest; keeping one again changes nothing. */
+  keep(documents: readonly StoredDocument[]): Promise<void>;
+  document(digest: string): Promise<string | undefined>;
+  /** Every ALLOW without an outcome. */
+  openAllows(): AsyncIterable<OpenAllow>;
+  close(): Promise<void>;
+}

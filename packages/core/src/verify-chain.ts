@@ -1,0 +1,226 @@
+/** One chain: are its records in place, linked, within their rights, and what the policy makes of them? */
+import type { CallForm } from "./action-request.ts";
+import type { CompiledPolicy } from "./compiled-policy.ts";
+import { decide } from "./decide.ts";
+import { BURNS_NO_NONCE } from "./decision.ts";
+import { genesisHash } from "./digest.ts";
+import { type Fault, fault } from "./finding.ts";
+import { isSameCall, MAX_RESUMES } from "./nonce.ts";
+import type { DecisionReceipt, OpenReceipt, OutcomeReceipt, Receipt } from "./receipt.ts";
+import { applyReceipt, openState, type SequenceState } from "./sequence-state.ts";
+
+/** The policies to recompute decisions by, by digest; `undefined`: decisions are not recomputed. */
+export type HeldPolicies = ReadonlyMap<string, CompiledPolicy> | undefined;
+
+/** A chain as far as it was read. */
+export interface Chain {
+  /** The `seq` and the `prev` that the next record must have; `prev` is not known after a gap. */
+  next: number;
+  prev: string | undefined;
+  ts_ms: number;
+  /** Places that were passed over. */
+  readonly gaps: { readonly from: number; readonly to: number }[];
+  state: SequenceState | undefined;
+}
+
+/** A chain of which nothing was read yet. */
+export function newChain(): Chain {
+  return { next: 0, prev: undefined, ts_ms: 0, gaps: [], state: undefined };
+}
+
+/** Goes on from a line whose form was not right: only its place counts. */
+export function skipRecord(
+  chain: Chain,
+  place: { readonly seq: number; readonly hash: string },
+): void {
+  if (place.seq < chain.next) return;
+  moveTo(chain, place.seq, place.hash, chain.ts_ms);
+}
+
+/** The first fault of one record in its chain; then the chain goes on from it, sound or not. */
+export function followRecord(
+  chain: Chain,
+  receipt: Receipt,
+  hash: string,
+  policies: HeldPolicies,
+): Fault | undefined {
+  const misplaced = placeFault(chain, receipt);
+  // What stands in the past of the chain changes nothing of it.
+  if (receipt.seq < chain.next) return misplaced;
+  const policy = policies?.get(chain.state?.opened.policy_digest ?? "");
+  const found =
+    misplaced ?? linkFault(chain, receipt) ?? contentFault(chain.state, receipt, policies, policy);
+  moveTo(chain, receipt.seq, hash, receipt.ts_ms);
+  if (chain.state !== undefined) applyReceipt(chain.state, receipt, hash, policy);
+  else if (receipt.kind === "open" && receipt.seq === 0) chain.state = openState(receipt, hash);
+  return found;
+}
+
+function moveTo(chain: Chain, seq: number, hash: string, ts_ms: number): void {
+  if (seq > chain.next) chain.gaps.push({ from: chain.next, to: seq - 1 });
+  chain.next = seq + 1;
+  chain.prev = hash;
+  chain.ts_ms = ts_ms;
+}
+
+function placeFault(chain: Chain, receipt: Receipt): Fault | undefined {
+  const { seq } = receipt;
+  if (seq === 0 && chain.next === 0 && receipt.prev !== genesisOf(receipt)) {
+    return fault("WRONG_GENESIS", "does not begin the chain of this log, tenant and sequence");
+  }
+  if (seq < chain.next) {
+    const passedOver = chain.gaps.some(({ from, to }) => seq >= from && seq <= to);
+    return passedOver
+      ? fault("OUT_OF_ORDER", `seq ${seq} comes after ${chain.next - 1}`)
+      : fault("DUPLICATE_SEQ", `seq ${seq} stands twice`);
+  }
+  if (seq > chain.next)
+    return fault(
+      "GAP",
+      `seq ${chain.next}${seq - 1 > chain.next ? ` to ${seq - 1}` : ""} is missing`,
+    );
+  return undefined;
+}
+
+function genesisOf(receipt: Receipt): string {
+  const tenant = receipt.kind === "open" ? receipt.tenant : undefined;
+  return genesisHash({ log_id: receipt.log_id, tenant, sequence_id: receipt.sequence_id });
+}
+
+function linkFault(chain: Chain, receipt: Receipt): Fault | undefined {
+  if (receipt.seq > 0 && chain.prev !== undefined && receipt.prev !== chain.prev)
+    return broken("prev is not the record before");
+  if (receipt.ts_ms < chain.ts_ms) return broken("ts_ms is below the record before");
+  if ((receipt.kind === "open") !== (receipt.seq === 0))
+    return broken("open stands exactly at seq 0");
+  const opened = chain.state?.opened;
+  if (opened === undefined) return undefined;
+  if (receipt.log_id !== opened.log_id) return broken("comes from another log");
+  if ("mode" in receipt && receipt.mode !== opened.mode)
+    return broken("has another mode than its opening");
+  const owned = receipt.kind === "decision" || receipt.kind === "context";
+  if (owned && (receipt.agent_id !== opened.agent_id || receipt.tenant !== opened.tenant))
+    return broken("belongs to another owner");
+  return undefined;
+}
+
+function contentFault(
+  state: SequenceState | undefined,
+  receipt: Receipt,
+  policies: HeldPolicies,
+  policy: CompiledPolicy | undefined,
+): Fault | undefined {
+  if (receipt.kind === "open") return openFault(receipt, policies);
+  if (state === undefined) return undefined;
+  if (isAfterSeal(state, receipt)) return fault("AFTER_SEAL", "nothing new may follow the seal");
+  if (receipt.kind === "outcome") return outcomeFault(state, receipt);
+  if (receipt.kind !== "decision") return undefined;
+  return (
+    nonceFault(state, receipt) ??
+    resumeFault(state, receipt) ??
+    policyFault(state, receipt) ??
+    recomputedFault(state, receipt, policy)
+  );
+}
+
+function openFault(receipt: OpenReceipt, policies: HeldPolicies): Fault | undefined {
+  if (policies === undefined) return undefined;
+  const policy = policies.get(receipt.policy_digest);
+  if (policy === undefined)
+    return fault("POLICY_MISMATCH", "was opened under a policy that is not given");
+  const same = policy.id === receipt.policy_id && policy.version === receipt.policy_version;
+  return same
+    ? undefined
+    : fault("POLICY_MISMATCH", "names the policy otherwise than it names itself");
+}
+
+/** After the seal: outcomes, denials, resumes of the sealing ALLOW, one seal of a person's, after which nothing resumes. */
+function isAfterSeal(state: SequenceState, receipt: Receipt): boolean {
+  const { sealed } = state;
+  if (sealed === undefined || receipt.kind === "outcome") return false;
+  if (receipt.kind === "seal") return sealed.person;
+  if (receipt.kind !== "decision") return true;
+  return receipt.decision === "ALLOW" && (sealed.person || receipt.resumes !== sealed.by);
+}
+
+function outcomeFault(state: SequenceState, receipt: OutcomeReceipt): Fault | undefined {
+  const allow = state.allows.get(receipt.decision_hash);
+  if (allow === undefined) return fault("OUTCOME_MISMATCH", "is the outcome of no ALLOW before it");
+  return allow.outcome === undefined
+    ? undefined
+    : fault("OUTCOME_MISMATCH", "is a second outcome of one ALLOW");
+}
+
+function nonceFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
+  const burns = receipt.deny_code === undefined || !BURNS_NO_NONCE.has(receipt.deny_code);
+  if (!burns || receipt.resumes !== undefined || !state.nonces.has(receipt.nonce ?? ""))
+    return undefined;
+  return fault("DUPLICATE_NONCE", "its nonce was used before");
+}
+
+function resumeFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
+  if (receipt.resumes === undefined) return undefined;
+  const use = state.nonces.get(receipt.nonce ?? "");
+  const comesBack =
+    use !== undefined &&
+    use.hash === receipt.resumes &&
+    use.status === "interrupted" &&
+    use.resumed < MAX_RESUMES &&
+    use.args_digest === receipt.args_digest &&
+    isSameCall(use.call, callForm(receipt));
+  return comesBack ? undefined : fault("OUTCOME_MISMATCH", "resumes what was not interrupted");
+}
+
+function policyFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
+  const { opened } = state;
+  const same =
+    receipt.policy_digest === opened.policy_digest &&
+    receipt.policy_id === opened.policy_id &&
+    receipt.policy_version === opened.policy_version;
+  return same
+    ? undefined
+    : fault("POLICY_MISMATCH", "was decided under another policy than its opening");
+}
+
+/** Checks 2 to 6 decided again. The gate's clock is not on record, so the two codes around it are taken as they are. */
+function recomputedFault(
+  state: SequenceState,
+  receipt: DecisionReceipt,
+  policy: CompiledPolicy | undefined,
+): Fault | undefined {
+  const code = receipt.deny_code;
+  if (policy === undefined || code === "INVALID_REQUEST" || code === "POLICY_UNAVAILABLE")
+    return undefined;
+  const { ts_ms, nonce = "", args_digest = "" } = receipt;
+  const verdict = decide(
+    policy,
+    state,
+    { call: callForm(receipt), nonce, args_digest, ts_ms },
+    { clock: ts_ms, record: ts_ms },
+  );
+  const stale = code === "STALE_TIMESTAMP" && receipt.rule === "freshness";
+  const same =
+    (stale ||
+      (verdict.refusal?.code === code &&
+        verdict.refusal?.rule === receipt.rule &&
+        verdict.seals === (receipt.sealed === true))) &&
+    verdict.resumes === receipt.resumes &&
+    (["step", "function", "action_type", "tool", "audience"] as const).every(
+      (member) => verdict.call[member] === receipt[member],
+    );
+  if (same) return undefined;
+  const computed =
+    verdict.refusal === undefined ? "ALLOW" : `${verdict.refusal.code} (${verdict.refusal.rule})`;
+  return fault("DECISION_MISMATCH", `the policy gives ${computed}`);
+}
+
+/** The request as it must have been: in the tool form where a tool is named. */
+function callForm(receipt: DecisionReceipt): CallForm {
+  if (receipt.tool !== undefined) return { tool: receipt.tool };
+  const { function: fn = "", action_type = "", step } = receipt;
+  return { function: fn, action_type, ...(step === undefined ? {} : { step }) };
+}
+
+function broken(message: string): Fault {
+  return fault("CHAIN_BROKEN", message);
+}

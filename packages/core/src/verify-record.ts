@@ -1,0 +1,159 @@
+/** One line by itself: is it a record, in canonical form, and authentic under keys that are trusted? */
+import type { KeyObject } from "node:crypto";
+import { canonicalize, JsonError } from "./canonical-json.ts";
+import { equalDigest, hmacHex } from "./digest.ts";
+import { type Fault, fault } from "./finding.ts";
+import { inputHash, RECEIPT_VERSION, type Receipt, receiptLine, signingInput } from "./receipt.ts";
+import { formFault } from "./receipt-form.ts";
+import { type KeySet, type TrustedKey, verifySignature } from "./signing-key.ts";
+import { duplicateMember } from "./strict-json.ts";
+
+/** A line as far as it could be read. A chain goes on from it even where it has a fault. */
+export interface ReadLine {
+  readonly fault?: Fault;
+  /** Where it claims to stand, if that much can be read. */
+  readonly place?: { readonly sequence_id: string; readonly seq: number; readonly hash: string };
+  /** The record, where its form is right. */
+  readonly receipt?: Receipt;
+}
+
+/** What makes a record believable. */
+export interface Evidence {
+  readonly keys: KeySet;
+  /** Secrets of MAC keys by id; a MAC without its secret is not looked at. */
+  readonly hmacKeys: ReadonlyMap<string, KeyObject>;
+  /** The authenticator that every record must carry. */
+  readonly require: "ed25519" | "hmac";
+}
+
+/** Records are far smaller; what is larger is none. */
+const MAX_LINE = 64 * 1024;
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Reads one line, without its line feed. Never throws. */
+export function readLine(line: string | Uint8Array, evidence: Evidence): ReadLine {
+  const text = decode(line);
+  if (typeof text !== "string") return { fault: text };
+  const members = parse(text);
+  if (members === undefined) return { fault: fault("UNREADABLE", "not a JSON object") };
+  const spelling = spellingFault(text, members);
+  const form = formFault(members);
+  if (form !== undefined) return { fault: spelling ?? form, ...placeOf(members, undefined) };
+  const receipt = members as unknown as Receipt;
+  const input = signingInput(receipt);
+  const found = spelling ?? authenticityFault(receipt, input, evidence);
+  return { ...(found === undefined ? {} : { fault: found }), ...placeOf(members, input), receipt };
+}
+
+function decode(line: string | Uint8Array): string | Fault {
+  if (line.length === 0) return fault("UNREADABLE", "an empty line");
+  if (line.length > MAX_LINE) return fault("UNREADABLE", `longer than ${MAX_LINE} bytes`);
+  try {
+    const text = typeof line === "string" ? line : decoder.decode(line);
+    return text.startsWith("\ufeff") ? fault("UNREADABLE", "begins with a byte-order mark") : text;
+  } catch {
+    return fault("UNREADABLE", "not UTF-8");
+  }
+}
+
+function parse(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function spellingFault(text: string, members: Record<string, unknown>): Fault | undefined {
+  try {
+    // The fixed shape leaves unknown members out, so that it equals the text only where there are none.
+    if (receiptLine(members as unknown as Receipt) === text || canonicalize(members) === text)
+      return undefined;
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+  }
+  const twice = duplicateMember(text);
+  return twice === undefined
+    ? fault("NOT_CANONICAL", "the line is not the canonical form of its record")
+    : fault("DUPLICATE_MEMBER", `'${twice.slice(0, 64)}' stands twice`);
+}
+
+/** The place that a line claims. Where its form is not right, its identity is the hash of the body as it was parsed. */
+function placeOf(
+  members: Record<string, unknown>,
+  input: string | undefined,
+): Pick<ReadLine, "place"> {
+  const { sequence_id, seq } = members;
+  if (
+    typeof sequence_id !== "string" ||
+    typeof seq !== "number" ||
+    !Number.isSafeInteger(seq) ||
+    seq < 0
+  )
+    return {};
+  const { sig: _sig, hmac_sig: _mac, ...body } = members;
+  try {
+    return {
+      place: {
+        sequence_id,
+        seq,
+        hash: inputHash(input ?? `${RECEIPT_VERSION}\n${canonicalize(body)}`),
+      },
+    };
+  } catch (error) {
+    if (error instanceof JsonError) return {};
+    throw error;
+  }
+}
+
+/** Every authenticator that can be checked must hold, and the required one must be there. */
+function authenticityFault(receipt: Receipt, input: string, evidence: Evidence): Fault | undefined {
+  const has = evidence.require === "ed25519" ? receipt.sig : receipt.hmac_sig;
+  if (has === undefined)
+    return fault("WEAK_EVIDENCE", `carries no ${evidence.require} authenticator`);
+  const key = receipt.sig === undefined ? undefined : evidence.keys.get(receipt.key_id ?? "");
+  if (receipt.sig !== undefined && key === undefined)
+    return fault("UNKNOWN_KEY", `key '${receipt.key_id}' is not trusted`);
+  const secret =
+    receipt.hmac_sig === undefined ? undefined : evidence.hmacKeys.get(receipt.hmac_key_id ?? "");
+  if (evidence.require === "hmac" && secret === undefined)
+    return fault("UNKNOWN_KEY", `MAC key '${receipt.hmac_key_id}' is not known`);
+  return (
+    (key === undefined ? undefined : validityFault(key, receipt.ts_ms)) ??
+    (key === undefined || receipt.sig === undefined
+      ? undefined
+      : signatureFault(key, input, receipt.sig)) ??
+    (secret === undefined || receipt.hmac_sig === undefined
+      ? undefined
+      : macFault(secret, input, receipt.hmac_sig))
+  );
+}
+
+/** `ts_ms` is the signer's word: after a revocation nothing under that key is believed without older evidence. */
+function validityFault({ jwk }: TrustedKey, ts_ms: number): Fault | undefined {
+  if (jwk.roles !== undefined) return fault("KEY_NOT_VALID", "a person's key signs no receipts");
+  if (jwk.revoked_from !== undefined)
+    return fault("KEY_NOT_VALID", "the key was revoked, and no older checkpoint covers the record");
+  if (jwk.nbf !== undefined && ts_ms < jwk.nbf * 1000)
+    return fault("KEY_NOT_VALID", "the key was not valid yet");
+  if (jwk.exp !== undefined && ts_ms >= jwk.exp * 1000)
+    return fault("KEY_NOT_VALID", "the key was not valid any more");
+  return undefined;
+}
+
+function signatureFault({ key }: TrustedKey, input: string, sig: string): Fault | undefined {
+  const holds = verifySignature(
+    key,
+    Buffer.from(input),
+    Buffer.from(sig.slice("ed25519=".length), "hex"),
+  );
+  return holds ? undefined : fault("BAD_SIGNATURE", "the signature does not belong to this record");
+}
+
+function macFault(secret: KeyObject, input: string, mac: string): Fault | undefined {
+  const holds = equalDigest(`sha256=${hmacHex(secret, input)}`, mac);
+  return holds ? undefined : fault("BAD_MAC", "the MAC does not belong to this record");
+}

@@ -1,0 +1,196 @@
+/**
+ * Verification of receipts (receipt.md, Verifying): needs the receipts and trusted keys; no network, no gate, no store.
+ * Lines are read in file order; each record has at most one finding, the first of the specification's list.
+ */
+import { createSecretKey } from "node:crypto";
+import type { CompiledPolicy } from "./compiled-policy.ts";
+import { type Fault, fault, type Finding } from "./finding.ts";
+import { type Receipt, receiptLine } from "./receipt.ts";
+import type { KeySet } from "./signing-key.ts";
+import {
+  type Chain,
+  followRecord,
+  type HeldPolicies,
+  newChain,
+  skipRecord,
+} from "./verify-chain.ts";
+import { type Evidence, readLine } from "./verify-record.ts";
+
+/** What a verifier trusts, and what it demands. */
+export interface VerifyOptions {
+  /** Trust comes from outside the receipts. */
+  readonly keys: KeySet;
+  /** With policies every decision is recomputed, for the checks that need no arguments (2 to 6). */
+  readonly policies?: readonly CompiledPolicy[];
+  /** The authenticator that every record must carry. Default `ed25519`: the only one that convinces a stranger. */
+  readonly require?: "ed25519" | "hmac";
+  /** Secrets of MAC keys by `hmac_key_id`. A MAC proves only to who holds its secret. */
+  readonly hmacKeys?: Readonly<Record<string, Uint8Array>>;
+}
+
+/**
+ * `SEALED`: no new action was allowed after the seal. `OPEN`: sound so far; a missing tail cannot be excluded.
+ * `UNENFORCED`: a shadow run. `INVALID`: some record is not sound. `UNDECIDED`: a key is missing, nothing else.
+ */
+export type Verdict = "INVALID" | "UNDECIDED" | "UNENFORCED" | "SEALED" | "OPEN";
+
+/** What was found of one sequence. */
+export interface SequenceReport {
+  readonly sequence_id: string;
+  readonly verdict: Verdict;
+  readonly records: number;
+  /** Record hashes of ALLOWs whose outcome nobody recorded. */
+  readonly open_allows: readonly string[];
+}
+
+/** What was found of a file. */
+export interface VerificationReport {
+  readonly records: number;
+  readonly findings: readonly Finding[];
+  readonly sequences: readonly SequenceReport[];
+  /** Whether decisions were recomputed under given policies. */
+  readonly recomputed: boolean;
+  /** `sound`: exit 0. `invalid`: exit 1. `undecided` (a missing key, nothing to verify): exit 2. */
+  readonly result: "sound" | "invalid" | "undecided";
+}
+
+/** Takes lines one by one. */
+export interface Verifier {
+  /** Reads the next line, without its line feed; returns its finding, if any. */
+  line(line: string | Uint8Array): Finding | undefined;
+  /** Tells that the last line did not end in a line feed. */
+  unterminated(): Finding;
+  report(): VerificationReport;
+}
+
+interface Followed {
+  readonly chain: Chain;
+  records: number;
+  faults: Set<Fault["code"]>;
+}
+
+/** A verifier that is fed line by line. Findings are collected; memory grows with the sequences, not with the lines. */
+export function createVerifier(options: VerifyOptions): Verifier {
+  const evidence: Evidence = {
+    keys: options.keys,
+    require: options.require ?? "ed25519",
+    hmacKeys: new Map(
+      Object.entries(options.hmacKeys ?? {}).map(([id, secret]) => [id, createSecretKey(secret)]),
+    ),
+  };
+  const policies: HeldPolicies =
+    options.policies && new Map(options.policies.map((policy) => [policy.digest, policy]));
+  const followed = new Map<string, Followed>();
+  const findings: Finding[] = [];
+  let lines = 0;
+
+  function follow(sequenceId: string): Followed {
+    let one = followed.get(sequenceId);
+    if (one === undefined)
+      followed.set(sequenceId, (one = { chain: newChain(), records: 0, faults: new Set() }));
+    return one;
+  }
+
+  function note(
+    found: Fault,
+    at: { readonly sequence_id?: string; readonly seq?: number },
+  ): Finding {
+    const finding = { ...found, line: lines, ...at };
+    findings.push(finding);
+    return finding;
+  }
+
+  return {
+    line(line) {
+      lines++;
+      const { fault: own, place, receipt } = readLine(line, evidence);
+      if (place === undefined) return own && note(own, {});
+      const one = follow(place.sequence_id);
+      one.records++;
+      const inChain =
+        receipt === undefined
+          ? skipRecord(one.chain, place)
+          : followRecord(one.chain, receipt, place.hash, policies);
+      const found = own ?? inChain;
+      if (found === undefined) return undefined;
+      one.faults.add(found.code);
+      return note(found, { sequence_id: place.sequence_id, seq: place.seq });
+    },
+    unterminated: () => note(fault("UNREADABLE", "the last line does not end in a line feed"), {}),
+    report: () => ({
+      records: lines,
+      findings,
+      sequences: [...followed].map(([sequence_id, one]) => reportOf(sequence_id, one)),
+      recomputed: policies !== undefined,
+      result: resultOf(lines, findings),
+    }),
+  };
+}
+
+/**
+ * Verifies receipts, or canonical lines of them, in order.
+ *
+ * @example
+ * const report = await verifyReceipts(gate.receipts("order-17"), { keys: importKeySet(jwks) });
+ */
+export async function verifyReceipts(
+  receipts: AsyncIterable<Receipt | string | Uint8Array> | Iterable<Receipt | string | Uint8Array>,
+  options: VerifyOptions,
+): Promise<VerificationReport> {
+  const verifier = createVerifier(options);
+  for await (const one of receipts)
+    verifier.line(typeof one === "string" || one instanceof Uint8Array ? one : receiptLine(one));
+  return verifier.report();
+}
+
+/** Verifies a file of receipts (JSONL) from its bytes, in chunks of any size. `progress` is told bytes read. */
+export async function verifyFile(
+  chunks: AsyncIterable<Uint8Array>,
+  options: VerifyOptions & { readonly progress?: (bytes: number) => void },
+): Promise<VerificationReport> {
+  const verifier = createVerifier(options);
+  let rest: Uint8Array = new Uint8Array(0);
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    rest = takeLines(
+      rest.length === 0 ? chunk : Buffer.concat([rest, chunk]),
+      (line) => void verifier.line(line),
+    );
+    options.progress?.((bytes += chunk.length));
+  }
+  if (rest.length > 0) {
+    verifier.line(rest);
+    verifier.unterminated();
+  }
+  return verifier.report();
+}
+
+/** Hands on every whole line; returns what is left. */
+function takeLines(bytes: Uint8Array, take: (line: Uint8Array) => void): Uint8Array {
+  let from = 0;
+  for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, from)) {
+    take(bytes.subarray(from, end));
+    from = end + 1;
+  }
+  return bytes.subarray(from);
+}
+
+function reportOf(sequence_id: string, { chain, records, faults }: Followed): SequenceReport {
+  const allows = chain.state?.allows ?? new Map<string, { readonly outcome?: unknown }>();
+  const open_allows = [...allows]
+    .filter(([, allow]) => allow.outcome === undefined)
+    .map(([hash]) => hash);
+  return { sequence_id, verdict: verdictOf(chain, faults), records, open_allows };
+}
+
+function verdictOf({ state }: Chain, faults: ReadonlySet<Fault["code"]>): Verdict {
+  if (faults.size > 0)
+    return faults.size === 1 && faults.has("UNKNOWN_KEY") ? "UNDECIDED" : "INVALID";
+  if (state?.opened.mode === "shadow") return "UNENFORCED";
+  return state?.sealed === undefined ? "OPEN" : "SEALED";
+}
+
+function resultOf(lines: number, findings: readonly Finding[]): VerificationReport["result"] {
+  if (findings.some(({ code }) => code !== "UNKNOWN_KEY")) return "invalid";
+  return lines === 0 || findings.length > 0 ? "undecided" : "sound";
+}

@@ -16,9 +16,17 @@ export {
 export { parseStrictJson } from "./strict-json.ts";
 export type {
   Automaton,
+  CallSelector,
+  CompiledAgents,
+  CompiledConditions,
+  CompiledConstraint,
+  CompiledForbid,
   CompiledFunction,
+  CompiledLimit,
   CompiledPolicy,
   CompiledTool,
+  Condition,
+  Scope,
 } from "./compiled-policy.ts";
 export {
   type Allow,

@@ -305,9 +305,7 @@ function brokenChain(): GateError {
 }
 
 /** The most recently used states, bounded by the number of records that they fold. */
-function stateCache(
-  capacity: number,
-): Pick<Map<string, SequenceState>, "get" | "delete"> & {
+function stateCache(capacity: number): Pick<Map<string, SequenceState>, "get" | "delete"> & {
   set(id: string, state: SequenceState): void;
 } {
   const states = new Map<string, { readonly state: SequenceState; readonly weight: number }>();

@@ -1,8 +1,10 @@
 /** JSON text to a value, refusing what two parsers could read differently: duplicate members, lost digits, bombs. */
 import { canonicalize, type Json, JsonError, type JsonLimits } from "./canonical-json.ts";
 
+/** Where no limit is given: far beyond any request, well within what one parse may hold. */
+const MAX_LENGTH = 64 * 1024 * 1024;
 /** Members, numbers, strings and brackets of a text that `JSON.parse` has accepted already. */
-const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[{}[\],:]/g;
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*|[{}[\],:]/g;
 
 /**
  * Parses JSON text strictly: `JSON.parse` keeps the last of two members and rounds long integers, this refuses both.
@@ -12,8 +14,8 @@ const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[{}[\],:]/g;
  */
 export function parseStrictJson(text: string, limits: JsonLimits = {}): Json {
   // White space may pad the wire's text beyond its canonical size, but not without bound.
-  if (limits.bytes !== undefined && text.length > limits.bytes * 2)
-    throw new JsonError(`larger than ${limits.bytes} bytes`, "");
+  const bytes = limits.bytes ?? MAX_LENGTH / 2;
+  if (text.length > bytes * 2) throw new JsonError(`larger than ${bytes} bytes`, "");
   const value = parse(text);
   const fault = scan(text, limits.depth ?? 1000);
   if (fault !== undefined) throw new JsonError(fault.reason, fault.member ?? "");

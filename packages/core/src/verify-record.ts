@@ -26,8 +26,8 @@ export interface Evidence {
   readonly require: "ed25519" | "hmac";
 }
 
-/** Records are far smaller; what is larger is none. */
-const MAX_LINE = 64 * 1024;
+/** In bytes. Records are far smaller; what is larger is none. */
+export const MAX_LINE: number = 64 * 1024;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads one line, without its line feed. Never throws. */

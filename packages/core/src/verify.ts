@@ -14,7 +14,7 @@ import {
   newChain,
   skipRecord,
 } from "./verify-chain.ts";
-import { type Evidence, readLine } from "./verify-record.ts";
+import { type Evidence, MAX_LINE, readLine } from "./verify-record.ts";
 
 /** What a verifier trusts, and what it demands. */
 export interface VerifyOptions {
@@ -149,30 +149,48 @@ export async function verifyFile(
   options: VerifyOptions & { readonly progress?: (bytes: number) => void },
 ): Promise<VerificationReport> {
   const verifier = createVerifier(options);
-  let rest: Uint8Array = new Uint8Array(0);
+  const splitter = createSplitter((line) => void verifier.line(line));
   let bytes = 0;
   for await (const chunk of chunks) {
-    rest = takeLines(
-      rest.length === 0 ? chunk : Buffer.concat([rest, chunk]),
-      (line) => void verifier.line(line),
-    );
+    splitter.take(chunk);
     options.progress?.((bytes += chunk.length));
   }
-  if (rest.length > 0) {
-    verifier.line(rest);
-    verifier.unterminated();
-  }
+  if (splitter.end()) verifier.unterminated();
   return verifier.report();
 }
 
-/** Hands on every whole line; returns what is left. */
-function takeLines(bytes: Uint8Array, take: (line: Uint8Array) => void): Uint8Array {
-  let from = 0;
-  for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, from)) {
-    take(bytes.subarray(from, end));
-    from = end + 1;
-  }
-  return bytes.subarray(from);
+/** Cuts bytes into lines. A line without end is handed on once, as far as it shows that it is none, and then skipped. */
+function createSplitter(line: (bytes: Uint8Array) => void): {
+  take(chunk: Uint8Array): void;
+  end(): boolean;
+} {
+  let rest: Uint8Array = new Uint8Array(0);
+  let skipping = false;
+  const cut = (bytes: Uint8Array): void => {
+    if (!skipping) line(bytes);
+    skipping = false;
+  };
+  return {
+    take(chunk) {
+      const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      let from = 0;
+      for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, from)) {
+        cut(bytes.subarray(from, end));
+        from = end + 1;
+      }
+      rest = bytes.subarray(from);
+      if (rest.length <= MAX_LINE) return;
+      if (!skipping) line(rest);
+      skipping = true;
+      rest = new Uint8Array(0);
+    },
+    /** True where the last line had no line feed. */
+    end() {
+      if (rest.length > 0) cut(rest);
+      else if (!skipping) return false;
+      return true;
+    },
+  };
 }
 
 function reportOf(sequence_id: string, { chain, records, faults }: Followed): SequenceReport {

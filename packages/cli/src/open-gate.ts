@@ -1,0 +1,129 @@
+/** A gate with batteries included: a policy file, an SQLite store and a folder of keys become a `Gate`. */
+import { hkdfSync } from "node:crypto";
+import {
+  type CompiledPolicy,
+  createGate,
+  type Gate,
+  type GateParts,
+  type SigningKey,
+  type Store,
+} from "@stepgate/core";
+import { type GateKeys, openKeyFolder } from "./key-folder.ts";
+import { readPolicyFile } from "./policy-file.ts";
+import { mustPassItsTests } from "./policy-tests.ts";
+import { DEFAULT_STORE, openStore } from "./store-url.ts";
+
+/** What `openGate` takes: the parts of core's `createGate` under shorter names, each with a default but the policy. */
+export interface OpenGateOptions extends Omit<
+  GateParts,
+  "policies" | "store" | "signer" | "saltKey"
+> {
+  /** The path or `file:` URL of a policy, or a compiled one. */
+  readonly policy: string | URL | CompiledPolicy;
+  /** `memory:`, `sqlite:PATH`, or a store. Default `sqlite:stepgate.db`. */
+  readonly store?: string | Store;
+  /** A folder, whose keys are made on first use (default `.stepgate`), or a signing key. */
+  readonly keys?: string | SigningKey;
+  /**
+   * Only with a `SigningKey`: 32 secret bytes under which arguments are digested. Default: derived from the signing key
+   * (HKDF-SHA-256), so that restarts and several processes agree; give it yourself to keep it when the key changes.
+   */
+  readonly saltKey?: Uint8Array;
+}
+
+/** The folder of keys of a first program. */
+export const DEFAULT_KEYS = ".stepgate";
+
+/**
+ * Opens a gate. Where it rejects there is no gate, and nothing may run: there is no fallback.
+ *
+ * @throws PolicyError with `file:line:column` for a policy that does not compile or fails its own tests; GateError
+ *   KEY_INVALID, LOG_MISMATCH, STORE_UNAVAILABLE, UNSUPPORTED or INVALID_INPUT; TypeError for mistyped options.
+ * @example
+ * const gate = await openGate({ policy: "policy.yaml" });
+ * await gate.enforce({ sequence_id: "order-17", tool: "get_order", args: { order: 17 } }, (args) => getOrder(args));
+ */
+export async function openGate(options: OpenGateOptions): Promise<Gate> {
+  checkOptions(options);
+  const { policy: source, store = DEFAULT_STORE, keys = DEFAULT_KEYS, saltKey, ...parts } = options;
+  const policy = await usePolicy(source);
+  const own =
+    typeof keys === "string"
+      ? await openKeyFolder(keys, (parts.clock ?? Date.now)())
+      : keysOf(keys, saltKey);
+  const opened = typeof store === "string" ? openStore(store) : store;
+  try {
+    return await createGate({ ...parts, ...own, policies: [policy], store: opened });
+  } catch (error) {
+    if (opened !== store) await opened.close();
+    throw error;
+  }
+}
+
+const OPTIONS: Readonly<Record<keyof OpenGateOptions, true>> = {
+  policy: true,
+  store: true,
+  keys: true,
+  saltKey: true,
+  mode: true,
+  permitTtlMs: true,
+  clock: true,
+  gateId: true,
+  logId: true,
+  hmacKey: true,
+  autoOpen: true,
+  random: true,
+  deadlineMs: true,
+  maxRecords: true,
+  maxDenialsPerSecond: true,
+  cachedRecords: true,
+};
+
+/** A misspelt option would be a gate that is not the one that was meant. */
+function checkOptions(options: OpenGateOptions): void {
+  if (typeof options !== "object" || options === null)
+    throw new TypeError("openGate: options are required");
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
+  if (unknown !== undefined) throw new TypeError(`openGate: unknown option '${unknown}'`);
+  const { policy, store, keys, saltKey } = options;
+  if (!isNamed(policy) && !(policy instanceof URL) && !isObject(policy))
+    throw new TypeError("openGate: policy must be a path, a file: URL or a compiled policy");
+  if (store !== undefined && !isNamed(store) && !isObject(store))
+    throw new TypeError("openGate: store must be a URL or a store");
+  if (keys !== undefined && !isNamed(keys) && !isObject(keys))
+    throw new TypeError("openGate: keys must be a folder or a signing key");
+  if (saltKey !== undefined && !isObject(keys))
+    throw new TypeError("openGate: saltKey goes with a signing key; a folder of keys has its own");
+}
+
+function isNamed(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+async function usePolicy(source: string | URL | CompiledPolicy): Promise<CompiledPolicy> {
+  if (typeof source !== "string" && !(source instanceof URL)) {
+    await mustPassItsTests(source);
+    return source;
+  }
+  const { policy, file, text } = await readPolicyFile(source);
+  await mustPassItsTests(policy, { file, text });
+  return policy;
+}
+
+function keysOf(signer: SigningKey, saltKey: Uint8Array | undefined): GateKeys {
+  if (signer.privateKey?.asymmetricKeyType !== "ed25519")
+    throw new TypeError(
+      "openGate: keys must be a signing key in this process; for another signer use createGate",
+    );
+  return { signer, saltKey: saltKey ?? deriveSaltKey(signer) };
+}
+
+/** One-way and under its own label: who holds the salt key learns nothing of the signing key, nor can sign with it. */
+function deriveSaltKey({ privateKey }: SigningKey): Uint8Array {
+  const seed = Buffer.from(String(privateKey.export({ format: "jwk" }).d), "base64url");
+  return new Uint8Array(hkdfSync("sha256", seed, "", "stepgate.salt/1", 32));
+}

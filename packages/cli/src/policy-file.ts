@@ -1,0 +1,25 @@
+/** A policy in a file, compiled, with its text at hand for pointing into. */
+import { type CompiledPolicy, GateError } from "@stepgate/core";
+import { locateRule, parsePolicy, type PolicyIssue } from "@stepgate/policy";
+import { fileName, readText } from "./reading.ts";
+
+/** A policy and where it came from. */
+export interface PolicyFile {
+  readonly file: string;
+  readonly text: string;
+  readonly policy: CompiledPolicy;
+}
+
+/** Reads and compiles a policy file. @throws PolicyError with `file:line:column`, GateError INVALID_INPUT. */
+export async function readPolicyFile(path: string | URL): Promise<PolicyFile> {
+  if (path instanceof URL && path.protocol !== "file:")
+    throw new GateError("INVALID_INPUT", `policy ${path.protocol}: only file: URLs are read`);
+  const file = fileName(path);
+  const text = await readText(path);
+  return { file, text, policy: parsePolicy(text, { file }) };
+}
+
+/** An issue with the line and column of the member that its path names, or of the nearest one above it. */
+export function locateIssue(issue: PolicyIssue, text: string): PolicyIssue {
+  return { ...issue, ...locateRule(text, issue.path) };
+}

@@ -1,0 +1,24 @@
+/** The public surface of `@stepgate/policy`: the policy language, text to a checked, compiled policy. */
+export { policyTests } from "./check-document.ts";
+export { definePolicy, type Duration, type PolicyDefinition } from "./define-policy.ts";
+export { type EnvironmentOptions, policyFromEnv } from "./environment.ts";
+export { locateRule } from "./locate-rule.ts";
+export {
+  checkPolicy,
+  compilePolicy,
+  loadPolicy,
+  parsePolicy,
+  type ParseOptions,
+  type PolicyCheck,
+} from "./parse-policy.ts";
+export { formatIssue, PolicyError, type PolicyIssue, type PolicyWarning } from "./policy-error.ts";
+export {
+  type FunctionEntry,
+  policyJsonSchema,
+  type PolicyDocument,
+  type PolicyTest,
+  type PolicyTestCall,
+  type SequenceItem,
+  type ToolEntry,
+} from "./policy-schema.ts";
+export type { Position } from "./source-document.ts";

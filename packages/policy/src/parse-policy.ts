@@ -1,0 +1,116 @@
+/** The ways in: text, a file or a plain value to a compiled policy, or one error with every fault. */
+import { readFile } from "node:fs/promises";
+import { canonicalize, type CompiledPolicy, JsonError } from "@stepgate/core";
+import { checkDocument, type Checked, type Lint, MAX_FAULTS } from "./check-document.ts";
+import { type Finding, isWithin, pathText } from "./finding.ts";
+import { PolicyError, type PolicyIssue, type PolicyWarning } from "./policy-error.ts";
+import { FORBIDDEN_KEYS, MAX_TEXT, readDocument, type SourceDocument } from "./source-document.ts";
+
+/** Where a text came from; errors are printed with it. */
+export interface ParseOptions {
+  readonly file?: string;
+}
+
+/** What `checkPolicy` found: a policy exactly where there are no issues. */
+export interface PolicyCheck {
+  readonly policy?: CompiledPolicy;
+  readonly file?: string;
+  readonly issues: readonly PolicyIssue[];
+  readonly warnings: readonly PolicyWarning[];
+}
+
+/**
+ * Parses, checks and compiles a policy in YAML or JSON.
+ *
+ * @throws PolicyError with every fault that was found, each with its line and column.
+ * @example const policy = parsePolicy(await readFile("policy.yaml", "utf8"), { file: "policy.yaml" });
+ */
+export function parsePolicy(text: string, options: ParseOptions = {}): CompiledPolicy {
+  const { policy, issues } = checkPolicy(text, options);
+  if (policy === undefined) throw new PolicyError(issues, options);
+  return policy;
+}
+
+/** Reads a file and parses it. @throws PolicyError for what is in it; the file system's own errors pass through. */
+export async function loadPolicy(path: string | URL): Promise<CompiledPolicy> {
+  return parsePolicy(await readFile(path, "utf8"), { file: String(path) });
+}
+
+/** Checks and compiles a policy that is a plain value. @throws PolicyError with every fault, by its path. */
+export function compilePolicy(document: unknown): CompiledPolicy {
+  const { policy, faults } = checkValue(document);
+  if (policy === undefined) throw new PolicyError(faults.map((fault) => toIssue(fault, undefined)));
+  return policy;
+}
+
+/** Like `parsePolicy`, with faults and lint findings as data: what `stepgate check` prints. No text makes it throw. */
+export function checkPolicy(text: string, options: ParseOptions = {}): PolicyCheck {
+  if (typeof text !== "string") throw new TypeError("the text of a policy must be a string");
+  const { source, findings, unreadable } = readDocument(text);
+  const named = options.file === undefined ? {} : { file: options.file };
+  const checked: Checked =
+    source === undefined ? { faults: [], warnings: [] } : checkDocument(source.value);
+  const faults = [
+    ...findings,
+    ...checked.faults.filter((fault) => !unreadable.some((path) => isWithin(fault.path, path))),
+  ];
+  const issues = inOrder(faults.slice(0, MAX_FAULTS).map((fault) => toIssue(fault, source)));
+  if (issues.length > 0 || checked.policy === undefined) return { ...named, issues, warnings: [] };
+  return {
+    ...named,
+    policy: checked.policy,
+    issues,
+    warnings: inOrder(checked.warnings.map((warning) => toWarning(warning, source))),
+  };
+}
+
+function checkValue(document: unknown): Checked {
+  try {
+    // A private copy: what is checked is what is compiled, whatever getters the caller's object has.
+    const copy: unknown = JSON.parse(
+      canonicalize(document, { bytes: MAX_TEXT, depth: 64, keys: 100_000, safeIntegers: true }),
+    );
+    const forbidden = forbiddenKeys(copy, []);
+    return forbidden.length > 0 ? { faults: forbidden, warnings: [] } : checkDocument(copy);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    return {
+      faults: [{ path: [], message: `a policy is plain JSON: ${error.message}` }],
+      warnings: [],
+    };
+  }
+}
+
+function forbiddenKeys(value: unknown, path: Finding["path"]): readonly Finding[] {
+  if (typeof value !== "object" || value === null) return [];
+  const list = Array.isArray(value);
+  return Object.entries(value).flatMap(([key, member]) => {
+    const here = [...path, list ? Number(key) : key];
+    return !list && FORBIDDEN_KEYS.has(key)
+      ? [{ path: here, message: `'${key}' is not allowed as a key` }]
+      : forbiddenKeys(member, here);
+  });
+}
+
+function toIssue(finding: Finding, source: SourceDocument | undefined): PolicyIssue {
+  const { path, message, hint, offset } = finding;
+  const position = source?.locate(finding) ?? finding.position;
+  const where = position === undefined && offset !== undefined ? ` (character ${offset + 1})` : "";
+  return {
+    path: pathText(path),
+    ...position,
+    message: message + where,
+    ...(hint !== undefined && { hint }),
+  };
+}
+
+function toWarning(finding: Lint, source: SourceDocument | undefined): PolicyWarning {
+  return { ...toIssue(finding, source), code: finding.code };
+}
+
+/** From top to bottom, as one reads. */
+function inOrder<T extends PolicyIssue>(issues: readonly T[]): readonly T[] {
+  return issues.toSorted(
+    (a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
+  );
+}

@@ -1,0 +1,62 @@
+/** From the rule of a decision to the line of the policy: what `explain` prints. */
+import { describe, expect, test } from "vitest";
+import { locateRule } from "../src/index.ts";
+
+const text = `schema: stepgate.policy/1
+id: x
+version: "1"
+sequence: a, b
+functions:
+  a: [X]
+  b:
+    actions: [Y]
+  a.b: { actions: [Z], step: a }
+tools:
+  get.order: { function: a, action: X }
+  get: { function: a, action: X }
+freshness: 1m
+tests:
+  - name: t
+    calls: [{ tool: get.order, expect: ALLOW }]
+`;
+
+describe("a rule is found", () => {
+  test.each([
+    ["sequence", { line: 4, column: 1 }],
+    ["functions", { line: 5, column: 1 }],
+    ["functions.b.actions", { line: 8, column: 5 }],
+    ["functions.a.b.step", { line: 9, column: 24 }],
+    ["functions.a.b.actions", { line: 9, column: 10 }],
+    ["tools.get.order", { line: 11, column: 3 }],
+    ["freshness", { line: 13, column: 1 }],
+    ["tests.0.calls", { line: 16, column: 5 }],
+  ])("%s", (rule, position) => {
+    expect(locateRule(text, rule)).toEqual(position);
+  });
+
+  test.each([
+    ["functions.a.actions", "the short form", { line: 6, column: 3 }],
+    ["functions.a.step", "a step that is not written out", { line: 6, column: 3 }],
+    [
+      "functions.ab.actions",
+      "a function that is not there, though one begins like it",
+      { line: 5, column: 1 },
+    ],
+    ["tools.unknown", "a tool that is not there", { line: 10, column: 1 }],
+    ["tools.get.order.limits.calls", "a member that is not there", { line: 11, column: 3 }],
+  ])("%s, %s, at the nearest member above", (rule, _, position) => {
+    expect(locateRule(text, rule)).toEqual(position);
+  });
+
+  test.each(["nonce", "seal", "request.args", "lifetime", ""])(
+    "%j, which is no member here, nowhere",
+    (rule) => {
+      expect(locateRule(text, rule)).toBeUndefined();
+    },
+  );
+
+  test("in no text that is no policy", () => {
+    expect(locateRule("[", "sequence")).toBeUndefined();
+    expect(locateRule("", "sequence")).toBeUndefined();
+  });
+});

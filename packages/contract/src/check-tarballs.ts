@@ -20,7 +20,9 @@ try {
 function publishedFolders(): readonly string[] {
   return readdirSync(join(root, "packages")).filter((folder) => {
     if (folder.includes(".")) return false;
-    const manifest: unknown = JSON.parse(readFileSync(join(root, "packages", folder, "package.json"), "utf8"));
+    const manifest: unknown = JSON.parse(
+      readFileSync(join(root, "packages", folder, "package.json"), "utf8"),
+    );
     return typeof manifest === "object" && manifest !== null && !("private" in manifest);
   });
 }
@@ -28,7 +30,10 @@ function publishedFolders(): readonly string[] {
 function pack(folder: string): string {
   const cwd = join(root, "packages", folder);
   const before = new Set(readdirSync(tarballs));
-  execFileSync("pnpm", ["pack", "--pack-destination", tarballs], { cwd, stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync("pnpm", ["pack", "--pack-destination", tarballs], {
+    cwd,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   const made = readdirSync(tarballs).find((file) => !before.has(file));
   if (made === undefined) throw new Error(`${folder}: nothing was packed`);
   return join(tarballs, made);

@@ -1,2 +1,17 @@
 /** Suites and means of testing that every store and every adapter shares. */
+export { checkThenInsertStore } from "./check-then-insert-store.ts";
+export {
+  type GateRace,
+  openRacingGates,
+  RACE_DEADLINE_MS,
+  RACE_POLICY,
+  type RaceAnswer,
+  type RaceKind,
+  raceGates,
+  type RacingGates,
+  submitTo,
+} from "./gate-races.ts";
+export { sampleRecord } from "./sample-record.ts";
+export { raceForOneNonce, raceForOnePlace } from "./store-races.ts";
+export { type StoreFixture, testStore } from "./store-suite.ts";
 export { openTestGate, type TestGate, type TestGateOptions } from "./test-gate.ts";

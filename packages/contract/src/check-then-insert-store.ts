@@ -1,0 +1,33 @@
+/**
+ * A store that is wrong on purpose: it looks whether the place is free, waits, and then inserts. The negative control of
+ * every race: a race that this store passes proves nothing.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { type Append, type AppendResult, memoryStore, type Store } from "@stepgate/core";
+
+/** Keeps records in memory without atomicity; `pause` is what lies between its check and its insert. */
+export function checkThenInsertStore(pause: () => Promise<unknown> = () => nextTurn()): Store {
+  const chains = new Map<string, Append["records"][number][]>();
+
+  async function append({ sequence_id, records }: Append): Promise<AppendResult> {
+    const chain = chains.get(sequence_id) ?? [];
+    chains.set(sequence_id, chain);
+    if (records.every(({ seq, line }) => chain[seq]?.line === line)) return "won";
+    if (records[0].seq !== chain.length) return "lost";
+    const nonces = new Set(chain.map(({ nonce }) => nonce));
+    if (records.some(({ nonce }) => nonce !== undefined && nonces.has(nonce))) return "replay";
+    await pause();
+    for (const record of records) chain[record.seq] = record;
+    return "won";
+  }
+
+  return {
+    ...memoryStore(),
+    append,
+    read: async (sequenceId, from, count = Number.POSITIVE_INFINITY) =>
+      (chains.get(sequenceId) ?? []).slice(from, from + count).map(({ line }) => line),
+    async *lines() {
+      for (const chain of chains.values()) yield* chain.map(({ line }) => line);
+    },
+  };
+}

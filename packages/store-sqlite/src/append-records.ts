@@ -1,0 +1,95 @@
+/** One append inside a transaction that holds the file's write lock: everything is looked at before anything is written. */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { Append, PlacedRecord } from "@stepgate/core";
+
+/** Every statement of the store, prepared once. */
+export interface LogStatements {
+  readonly head: StatementSync;
+  readonly burnt: StatementSync;
+  readonly insert: StatementSync;
+  readonly opens: StatementSync;
+  readonly closes: StatementSync;
+  readonly keep: StatementSync;
+  readonly document: StatementSync;
+  readonly setting: StatementSync;
+  readonly settle: StatementSync;
+  readonly read: StatementSync;
+  readonly end: StatementSync;
+  readonly page: StatementSync;
+  readonly openAllows: StatementSync;
+}
+
+/** Prepares {@link LogStatements} on an opened log. */
+export function logStatements(database: DatabaseSync): LogStatements {
+  const prepare = (sql: string): StatementSync => database.prepare(sql);
+  return {
+    head: prepare("SELECT seq FROM record WHERE sequence_id = ? ORDER BY seq DESC LIMIT 1"),
+    burnt: prepare("SELECT 1 FROM record WHERE sequence_id = ? AND nonce = ?"),
+    insert: prepare("INSERT INTO record (sequence_id, seq, nonce, line) VALUES (?, ?, ?, ?)"),
+    opens: prepare(
+      "INSERT INTO open_allow (hash, sequence_id, gate_id, expires_ms) VALUES (?, ?, ?, ?)",
+    ),
+    closes: prepare("DELETE FROM open_allow WHERE hash = ?"),
+    keep: prepare("INSERT INTO document (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+    document: prepare("SELECT text FROM document WHERE digest = ?"),
+    setting: prepare("SELECT value FROM setting WHERE name = ?"),
+    settle: prepare("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+    read: prepare(
+      "SELECT line FROM record WHERE sequence_id = ? AND seq >= ? ORDER BY seq LIMIT ?",
+    ),
+    end: prepare("SELECT max(position) AS position FROM record"),
+    page: prepare("SELECT line FROM record WHERE position > ? AND position <= ? ORDER BY position"),
+    openAllows: prepare(
+      "SELECT hash, sequence_id, gate_id, expires_ms FROM open_allow WHERE hash > ? ORDER BY hash LIMIT ?",
+    ),
+  };
+}
+
+/**
+ * Appends, or says why not; what it says holds once the transaction is committed. Without the write lock it would be a
+ * check and then an insert.
+ */
+export function appendRecords(
+  log: LogStatements,
+  { sequence_id, records, documents = [] }: Append,
+): "won" | "lost" | "replay" {
+  if (!isNext(log, sequence_id, records)) return stand(log, sequence_id, records) ? "won" : "lost";
+  if (burnsTwice(log, sequence_id, records)) return "replay";
+  for (const record of records) place(log, sequence_id, record);
+  for (const { digest, text } of documents) log.keep.run(digest, text);
+  return "won";
+}
+
+/** True where these are the next places of the sequence, without a gap among them. */
+function isNext(log: LogStatements, sequenceId: string, records: Append["records"]): boolean {
+  const head = Number(log.head.get(sequenceId)?.["seq"] ?? -1);
+  return records.every(({ seq }, index) => seq === head + 1 + index);
+}
+
+/**
+ * True where these very bytes hold these places: the retry of an append whose answer was not heard. Two submitters never
+ * have the same bytes, for every decision carries a random `attempt` and every record the `prev` that it was made on;
+ * where a host draws `attempt` itself and repeats it, equal bytes are the same decision, given twice.
+ */
+function stand(log: LogStatements, sequenceId: string, records: Append["records"]): boolean {
+  return records.every(({ seq, line }) => log.read.get(sequenceId, seq, 1)?.["line"] === line);
+}
+
+function burnsTwice(log: LogStatements, sequenceId: string, records: Append["records"]): boolean {
+  const nonces = records.flatMap(({ nonce }) => nonce ?? []);
+  return (
+    new Set(nonces).size < nonces.length ||
+    nonces.some((nonce) => log.burnt.get(sequenceId, nonce) !== undefined)
+  );
+}
+
+/** A plain INSERT: were a place or nonce taken all the same, the unique index would undo the whole transaction. */
+function place(
+  log: LogStatements,
+  sequenceId: string,
+  { seq, hash, line, nonce, opens, closes }: PlacedRecord,
+): void {
+  log.insert.run(sequenceId, seq, nonce ?? null, line);
+  if (opens !== undefined) log.opens.run(hash, sequenceId, opens.gate_id, opens.expires_ms);
+  if (closes !== undefined) log.closes.run(closes);
+}

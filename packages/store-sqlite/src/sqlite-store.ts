@@ -1,0 +1,161 @@
+/** The embedded default store: one SQLite file, durable before an append is answered, shared by processes of one host. */
+import {
+  type Append,
+  GateError,
+  type OpenAllow,
+  type Store,
+  type StoredDocument,
+} from "@stepgate/core";
+import { appendRecords, type LogStatements, logStatements } from "./append-records.ts";
+import { openDatabase } from "./database.ts";
+import { groupCommit } from "./group-commit.ts";
+import { patiently } from "./patience.ts";
+
+/** Where the log lies, and how long to wait for another process that writes to it. */
+export interface SqliteStoreOptions {
+  /** The file; made (mode 0600) where there is none, in a folder that exists. */
+  readonly path: string;
+  /**
+   * How long a call waits in milliseconds while other processes hold the file's lock; an append then ends as `unknown`,
+   * unwritten. Default 900: below a gate's deadline of 1,000, so that nothing is written that nobody waits for.
+   */
+  readonly busyTimeoutMs?: number;
+}
+
+const DEFAULT_BUSY_TIMEOUT_MS = 900;
+const PAGE = 512;
+
+/**
+ * Opens the log in an SQLite file, or begins one. All appends of one turn of the event loop share one transaction and
+ * one fsync, and are answered after it.
+ *
+ * @throws TypeError for a path that is no file's, GateError STORE_UNAVAILABLE where the file cannot be this store's.
+ * @example
+ * const gate = await createGate({ policies, store: sqliteStore("./stepgate.db"), signer, saltKey });
+ */
+export function sqliteStore(where: string | SqliteStoreOptions): Store {
+  const { path, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } =
+    typeof where === "string" ? { path: where } : where;
+  if (!Number.isSafeInteger(busyTimeoutMs) || busyTimeoutMs < 0)
+    throw new TypeError("busyTimeoutMs must be whole milliseconds");
+  const database = openDatabase(path);
+  const log = logStatements(database);
+  const commits = groupCommit(database, busyTimeoutMs);
+
+  /** Reads see what is committed; they wait only in the rare moments when SQLite needs the file for itself. */
+  async function query<T>(read: () => T): Promise<T> {
+    try {
+      return await patiently(busyTimeoutMs, read);
+    } catch (cause) {
+      throw unavailable("cannot be read", cause);
+    }
+  }
+
+  async function change<T>(work: () => T): Promise<T> {
+    try {
+      return await commits.submit(work);
+    } catch (cause) {
+      throw unavailable("cannot be written", cause);
+    }
+  }
+
+  return {
+    async setting(name, value) {
+      mustBeText(name, value);
+      const standing = await query(() => log.setting.get(name)?.["value"]);
+      return standing === undefined ? change(() => settle(log, name, value)) : String(standing);
+    },
+    async append(append) {
+      mustBeStorable(append);
+      if (!database.isOpen) throw unavailable("is closed");
+      // Whatever undid the transaction, no caller can tell whether a failed COMMIT reached the disk.
+      return commits.submit(() => appendRecords(log, append)).catch(() => "unknown");
+    },
+    read: (sequenceId, from, count) =>
+      query(() => texts(log.read.all(sequenceId, from, count ?? -1), "line")),
+    lines: () => lines(log, query),
+    async keep(documents) {
+      documents.forEach(mustBeDocument);
+      await change(() => documents.forEach(({ digest, text }) => log.keep.run(digest, text)));
+    },
+    async document(digest) {
+      const row = await query(() => log.document.get(digest));
+      return row === undefined ? undefined : String(row["text"]);
+    },
+    openAllows: () => openAllows(log, query),
+    async close() {
+      await commits.drained();
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+type Query = <T>(read: () => T) => Promise<T>;
+type Row = Record<string, unknown>;
+
+/** Pages up to where the log ended when the first one was asked for: a busy log must not make this endless. */
+async function* lines(log: LogStatements, query: Query): AsyncGenerator<string> {
+  const end = await query(() => Number(log.end.get()?.["position"] ?? 0));
+  for (let position = 0; position < end; position += PAGE) {
+    yield* await query(() => texts(log.page.all(position, Math.min(position + PAGE, end)), "line"));
+  }
+}
+
+async function* openAllows(log: LogStatements, query: Query): AsyncGenerator<OpenAllow> {
+  for (let after = ""; ;) {
+    const page = (await query(() => log.openAllows.all(after, PAGE))).map(openAllow);
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return;
+    after = last.hash;
+  }
+}
+
+function openAllow(row: Row): OpenAllow {
+  return {
+    sequence_id: String(row["sequence_id"]),
+    hash: String(row["hash"]),
+    gate_id: String(row["gate_id"]),
+    expires_ms: Number(row["expires_ms"]),
+  };
+}
+
+function settle(log: LogStatements, name: string, value: string): string {
+  log.settle.run(name, value);
+  return String(log.setting.get(name)?.["value"]);
+}
+
+function texts(rows: readonly Row[], column: string): readonly string[] {
+  return rows.map((row) => String(row[column]));
+}
+
+/** Refused before it joins a transaction, which a fault of one append would undo for all of them. */
+function mustBeStorable({ sequence_id, records, documents = [] }: Append): void {
+  mustBeText(sequence_id);
+  for (const { seq, hash, line, nonce, opens, closes } of records) {
+    mustBeText(hash, line, nonce ?? "", closes ?? "", opens?.gate_id ?? "");
+    if (!Number.isSafeInteger(seq) || seq < 0)
+      throw new TypeError("seq must be a whole number from 0 on");
+    if (!Number.isSafeInteger(opens?.expires_ms ?? 0))
+      throw new TypeError("expires_ms must be whole milliseconds");
+  }
+  documents.forEach(mustBeDocument);
+}
+
+function mustBeDocument({ digest, text }: StoredDocument): void {
+  mustBeText(digest, text);
+}
+
+/** A lone surrogate would be kept as U+FFFD: other bytes than were signed. */
+function mustBeText(...candidates: readonly unknown[]): void {
+  for (const text of candidates) {
+    if (typeof text !== "string" || !text.isWellFormed())
+      throw new TypeError("a record's members must be well-formed text");
+  }
+}
+
+function unavailable(what: string, cause?: unknown): GateError {
+  if (GateError.isInstance(cause)) return cause;
+  const reason = cause instanceof Error ? `: ${cause.message}` : "";
+  return new GateError("STORE_UNAVAILABLE", `the store ${what}${reason}`, { cause });
+}

@@ -1,0 +1,74 @@
+/** Test processes: scripts of this folder that are asked things over IPC, many at a time if need be. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+/** A running script. */
+export interface ScriptProcess<Question extends object, Answer extends object> {
+  readonly process: ChildProcess;
+  /** Resolves to the answer. Rejects where the process ends before it answers. */
+  ask(question: Question): Promise<Answer>;
+  /** Lets it end by itself, and resolves to what it wrote to standard error. */
+  end(): Promise<string>;
+}
+
+interface Envelope<T> {
+  readonly id: number;
+  readonly body: T;
+}
+
+/** Starts a script of this folder, which answers with `answerQuestions`. Resolves when it has loaded. */
+export async function startScript<Question extends object, Answer extends object>(
+  name: string,
+): Promise<ScriptProcess<Question, Answer>> {
+  // Without the options of the test runner, which would keep back warnings.
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  const child = fork(fileURLToPath(new URL(name, import.meta.url)), {
+    silent: true,
+    execArgv: [],
+    env,
+  });
+  let errors = "";
+  child.stderr?.on("data", (chunk) => (errors += String(chunk)));
+  const exit = once(child, "exit");
+  const waiting = new Map<number, PromiseWithResolvers<Answer>>();
+  child.on("message", ({ id, body }: Envelope<Answer>) => waiting.get(id)?.resolve(body));
+  child.on("exit", () =>
+    waiting.forEach(({ reject }) => reject(new Error(`${name} ended: ${errors}`))),
+  );
+  const expect = (id: number): Promise<Answer> => {
+    const answer = Promise.withResolvers<Answer>();
+    waiting.set(id, answer);
+    return answer.promise.finally(() => waiting.delete(id));
+  };
+  let asked = LOADED;
+  await expect(asked);
+  return {
+    process: child,
+    async ask(body) {
+      const answer = expect(++asked);
+      child.send(
+        { id: asked, body } satisfies Envelope<Question>,
+        (error) => error && waiting.get(asked)?.reject(error),
+      );
+      return answer;
+    },
+    end: async () => {
+      if (child.connected) child.disconnect();
+      await exit;
+      return errors;
+    },
+  };
+}
+
+/** The other end, in the script: says that it has loaded, and answers every question. */
+export function answerQuestions<Question, Answer>(
+  answer: (question: Question) => Promise<Answer>,
+): void {
+  process.on("message", async ({ id, body }: Envelope<Question>) =>
+    process.send?.({ id, body: await answer(body) }),
+  );
+  process.send?.({ id: LOADED, body: {} });
+}
+
+const LOADED = 0;

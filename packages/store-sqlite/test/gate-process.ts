@@ -1,0 +1,37 @@
+/** A process with a gate of its own on a log that it shares: decides what it is asked, all of it at once. */
+import { createPrivateKey } from "node:crypto";
+import { type ActionInput, createGate, type Gate, signingKey } from "@stepgate/core";
+import { compilePolicy } from "@stepgate/policy";
+import { sqliteStore } from "@stepgate/store-sqlite";
+import { type RaceAnswer, RACE_POLICY, submitTo } from "../../contract/src/gate-races.ts";
+import { answerQuestions } from "./child-process.ts";
+
+/** What it may be asked; the first question opens the gate. */
+export type GateQuestion =
+  | {
+      readonly ask: "open";
+      readonly path: string;
+      readonly privateKey: string;
+      readonly saltKey: string;
+      readonly deadlineMs: number;
+    }
+  | { readonly ask: "submit"; readonly inputs: readonly ActionInput[] };
+
+/** What it answers. */
+export interface GateAnswer {
+  readonly answers: readonly RaceAnswer[];
+}
+
+const gates: Gate[] = [];
+answerQuestions<GateQuestion, GateAnswer>(async (question) => {
+  if (question.ask === "submit") return { answers: await submitTo(gates)(question.inputs) };
+  const gate = await createGate({
+    policies: [compilePolicy(RACE_POLICY)],
+    store: sqliteStore({ path: question.path, busyTimeoutMs: question.deadlineMs }),
+    signer: signingKey(createPrivateKey(question.privateKey)),
+    saltKey: Buffer.from(question.saltKey, "hex"),
+    deadlineMs: question.deadlineMs,
+  });
+  gates.push(gate);
+  return { answers: [] };
+});

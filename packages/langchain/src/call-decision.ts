@@ -1,0 +1,128 @@
+/** One framework call to one decision. Whatever goes wrong on the way is a DENY, and nothing runs. */
+import {
+  type ActionInput,
+  type Agent,
+  type Decision,
+  type Deny,
+  type DenyCode,
+} from "@stepgate/core";
+import { callNonce, member } from "./call-nonce.ts";
+import type { CallInfo, GateCallOptions } from "./gate-options.ts";
+
+/** A call as LangChain hands it over: `config` is the run's configuration, a `ToolRuntime` where a ToolNode made it. */
+export interface FrameworkCall {
+  readonly tool: string;
+  readonly config: unknown;
+  /** The call's own id; absent for a direct call, and for one that only inherited the configuration of another. */
+  readonly toolCallId?: string;
+}
+
+/**
+ * Asks the gate. `args` are copied by the gate before this returns its promise. Never rejects: a fault of the gate or of
+ * an option's function is GATE_UNAVAILABLE, no sequence id is INVALID_REQUEST.
+ */
+export async function decideCall(
+  options: GateCallOptions,
+  call: FrameworkCall,
+  args: object,
+): Promise<Decision> {
+  try {
+    const request = requestOf(options, call, args);
+    if ("decision" in request) return request;
+    const decision = await options.gate.decide(request);
+    return isDecision(decision) ? decision : unavailable("an answer that is no decision");
+  } catch (error) {
+    return unavailable(error);
+  }
+}
+
+/** The sequence and the agent that an option names for a call; `undefined` where there is no sequence. */
+export function sequenceOf(
+  options: GateCallOptions,
+  call: CallInfo,
+): { readonly sequence_id: string; readonly agent: Agent } | undefined {
+  const { sequenceId = (info: CallInfo): string | undefined => info.threadId, agent } = options;
+  const sequence_id = sequenceId(call);
+  if (sequence_id === undefined) return undefined;
+  const who = (typeof agent === "function" ? agent(call) : agent) ?? {};
+  return {
+    sequence_id,
+    agent: {
+      ...(who.agent_id === undefined ? {} : { agent_id: who.agent_id }),
+      ...(who.tenant === undefined ? {} : { tenant: who.tenant }),
+    },
+  };
+}
+
+/** What options' functions are told. */
+export function callInfo(call: FrameworkCall): CallInfo {
+  const threadId = member(member(call.config, "configurable"), "thread_id");
+  return {
+    tool: call.tool,
+    ...(call.toolCallId === undefined ? {} : { toolCallId: call.toolCallId }),
+    ...(typeof threadId === "string" ? { threadId } : {}),
+    context: member(call.config, "context"),
+  };
+}
+
+function requestOf(
+  options: GateCallOptions,
+  call: FrameworkCall,
+  args: object,
+): ActionInput | Deny {
+  const info = callInfo(call);
+  const sequence = sequenceOf(options, info);
+  if (sequence === undefined)
+    return deny("INVALID_REQUEST", "request.sequence_id", "there is no sequence for this call.");
+  const nonce = options.nonce?.(info) ?? callNonce(call.toolCallId, stateOf(call.config));
+  return {
+    sequence_id: sequence.sequence_id,
+    tool: call.tool,
+    args,
+    ...sequence.agent,
+    ...(nonce === undefined ? {} : { nonce }),
+  };
+}
+
+/** The graph's state at this task: what a ToolNode passes, else what LangGraph gave to the node that called the tool. */
+function stateOf(config: unknown): unknown {
+  return (
+    member(config, "state") ??
+    member(member(member(config, "configurable"), "__pregel_scratchpad"), "currentTaskInput")
+  );
+}
+
+/** INVARIANT: an action runs only on a value that passed here, so an unknown shape is never an ALLOW. */
+function isDecision(value: Decision): boolean {
+  const args = member(value, "args");
+  const runnable = typeof args === "object" && args !== null;
+  if (member(value, "decision") === "ALLOW") return member(value, "proceed") === true && runnable;
+  return (
+    member(value, "decision") === "DENY" &&
+    typeof member(value, "deny_code") === "string" &&
+    (member(value, "proceed") !== true || runnable)
+  );
+}
+
+/** For the operator; the model is told no more than the code. */
+export function warnOf(consequence: string, cause: unknown): void {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  process.emitWarning(`${consequence}: the gate, or a function of its options, failed: ${reason}`, {
+    type: "StepgateWarning",
+  });
+}
+
+function unavailable(cause: unknown): Deny {
+  warnOf("a call was denied", cause);
+  return deny("GATE_UNAVAILABLE", undefined, "the gate could not decide.");
+}
+
+function deny(deny_code: DenyCode, rule: string | undefined, message: string): Deny {
+  return {
+    decision: "DENY",
+    proceed: false,
+    deny_code,
+    ...(rule === undefined ? {} : { rule }),
+    message,
+  };
+}

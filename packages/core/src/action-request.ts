@@ -1,5 +1,5 @@
 /** Untrusted input to an `ActionRequest`, or the first member at fault (decision.md, check 0). */
-import { canonicalize, type JsonObject, JsonError, type JsonLimits } from "./canonical-json.ts";
+import { canonicalCopy, type JsonObject, JsonError, type JsonLimits } from "./canonical-json.ts";
 
 /** Caps on `args`, looked at before anything else looks at them. */
 export const ARGS_LIMITS: JsonLimits = {
@@ -128,6 +128,11 @@ export function isInvalid(read: ActionRequest | InvalidRequest): read is Invalid
   return "member" in read;
 }
 
+interface Args {
+  readonly text: string;
+  readonly copy: JsonObject;
+}
+
 function read(input: unknown, filling: Filling): ActionRequest | InvalidRequest {
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
     return {
@@ -138,17 +143,18 @@ function read(input: unknown, filling: Filling): ActionRequest | InvalidRequest 
     };
   }
   const members = new Map<string, unknown>();
+  // Values are read for members of a request alone, each once: what others hold is nobody's business.
   for (const name of Object.keys(input))
-    members.set(name, (input as Record<string, unknown>)[name]);
+    members.set(name, MEMBERS.has(name) ? (input as Record<string, unknown>)[name] : undefined);
   if (!members.has("nonce")) members.set("nonce", filling.random());
   if (!members.has("attempt")) members.set("attempt", filling.random());
   if (!members.has("ts_ms")) members.set("ts_ms", filling.now);
 
   const wellFormed: Record<string, string | number> = {};
   let fault: { readonly member: string; readonly message: string } | undefined;
-  let args: { readonly text: string } | undefined;
+  let args: Args = { text: "{}", copy: {} };
   for (const [name, form, says] of FORMS) {
-    const message = faultOf(name, form, says, members, wellFormed, (text) => (args = { text }));
+    const message = faultOf(name, form, says, members, wellFormed, (kept) => (args = kept));
     if (message !== undefined) fault ??= { member: name, message };
   }
   for (const name of [...members.keys()].sort()) {
@@ -162,7 +168,7 @@ function read(input: unknown, filling: Filling): ActionRequest | InvalidRequest 
     (name) => !members.has(name) || name in wellFormed,
   );
   if (fault !== undefined) return { ...fault, wellFormed, ownerKnown };
-  return build(wellFormed, args?.text ?? "{}");
+  return build(wellFormed, args);
 }
 
 /** Why one member is at fault; `undefined` where it is not, or is absent and may be. */
@@ -172,7 +178,7 @@ function faultOf(
   says: string,
   members: ReadonlyMap<string, unknown>,
   wellFormed: Record<string, string | number>,
-  keepArgs: (text: string) => void,
+  keepArgs: (args: Args) => void,
 ): string | undefined {
   if (!members.has(name)) return absenceFault(name, members);
   const value = members.get(name);
@@ -200,11 +206,13 @@ function absenceFault(name: string, members: ReadonlyMap<string, unknown>): stri
   return undefined;
 }
 
-function argsFault(value: unknown, keepArgs: (text: string) => void): string | undefined {
+function argsFault(value: unknown, keepArgs: (args: Args) => void): string | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return "args must be a JSON object";
   try {
-    keepArgs(canonicalize(value, ARGS_LIMITS));
+    const { text, copy } = canonicalCopy(value, ARGS_LIMITS);
+    // The copy of an object is an object.
+    keepArgs({ text, copy: copy as JsonObject });
     return undefined;
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
@@ -213,7 +221,7 @@ function argsFault(value: unknown, keepArgs: (text: string) => void): string | u
   }
 }
 
-function build(found: Readonly<Record<string, string | number>>, argsText: string): ActionRequest {
+function build(found: Readonly<Record<string, string | number>>, args: Args): ActionRequest {
   const text = (name: string): string => String(found[name]);
   const call: CallForm =
     found["tool"] === undefined
@@ -226,9 +234,8 @@ function build(found: Readonly<Record<string, string | number>>, argsText: strin
   return {
     sequence_id: text("sequence_id"),
     call,
-    // Parsed from the very text that is digested: what was decided and what runs cannot differ.
-    args: JSON.parse(argsText) as JsonObject,
-    argsText,
+    args: args.copy,
+    argsText: args.text,
     nonce: text("nonce"),
     ts_ms: Number(found["ts_ms"]),
     attempt: text("attempt"),

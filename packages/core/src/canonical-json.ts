@@ -44,22 +44,27 @@ const PLAIN = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
  *   (a `Date`, a `Map`), holes in arrays, cycles, and whatever exceeds `limits`.
  */
 export function canonicalize(value: unknown, limits: JsonLimits = {}): string {
-  const walk: Walk = {
-    limits,
-    depthLimit: Math.min(limits.depth ?? MAX_DEPTH, MAX_DEPTH),
-    length: 0,
-    keys: 0,
-    path: [],
-  };
+  return canonicalCopy(value, limits).text;
+}
+
+/**
+ * {@link canonicalize} that also gives a deep copy of the very value that the text says: each member is read once, so
+ * that text and copy cannot differ, whatever getters do. (A copy parsed from the text could: nodejs/node#63785.)
+ */
+export function canonicalCopy(
+  value: unknown,
+  limits: JsonLimits = {},
+): { readonly text: string; readonly copy: Json } {
+  const depthLimit = Math.min(limits.depth ?? MAX_DEPTH, MAX_DEPTH);
+  const walk: Walk = { limits, depthLimit, length: 0, keys: 0, path: [], copy: null };
   const text = write(value, walk, 0);
   if (
     limits.bytes !== undefined &&
     text.length * 3 > limits.bytes &&
     utf8Length(text) > limits.bytes
-  ) {
-    throw new JsonError(`larger than ${limits.bytes} bytes`, "");
-  }
-  return text;
+  )
+    throw tooLarge(walk);
+  return { text, copy: walk.copy };
 }
 
 /** The canonical form of a string literal; the fast path for names and digests. @throws JsonError on lone surrogates. */
@@ -72,21 +77,24 @@ export function canonicalString(text: string): string {
 interface Walk {
   readonly limits: JsonLimits;
   readonly depthLimit: number;
+  /** UTF-16 units of the text so far: a huge value stops at its cap and not at its end. */
   length: number;
   keys: number;
   readonly path: (string | number)[];
+  /** The copy of the value that was written last. */
+  copy: Json;
 }
 
 function write(value: unknown, walk: Walk, depth: number): string {
   switch (typeof value) {
     case "string":
-      return count(writeString(value, walk), walk);
+      return leaf(value, writeString(value, walk), walk);
     case "number":
-      return count(writeNumber(value, walk), walk);
+      return leaf(value === 0 ? 0 : value, writeNumber(value, walk), walk);
     case "boolean":
-      return count(value ? "true" : "false", walk);
+      return leaf(value, value ? "true" : "false", walk);
     case "object":
-      if (value === null) return count("null", walk);
+      if (value === null) return leaf(null, "null", walk);
       if (depth >= walk.depthLimit)
         throw refuse(`nested deeper than ${walk.depthLimit} levels, or a cycle`, walk);
       return Array.isArray(value)
@@ -95,6 +103,12 @@ function write(value: unknown, walk: Walk, depth: number): string {
     default:
       throw refuse(`${typeof value} is not JSON`, walk);
   }
+}
+
+function leaf(copy: Json, text: string, walk: Walk): string {
+  spend(text.length, walk);
+  walk.copy = copy;
+  return text;
 }
 
 function writeString(text: string, walk: Walk): string {
@@ -120,13 +134,18 @@ function writeNumber(value: number, walk: Walk): string {
 }
 
 function writeArray(items: readonly unknown[], walk: Walk, depth: number): string {
+  const { length } = items;
+  // Brackets and commas first: the shortest item adds one more, so that no list is walked beyond the cap.
+  spend(Math.max(2, length + 1), walk);
+  const copies: Json[] = [];
   let text = "[";
-  for (let i = 0; i < items.length; i++) {
+  for (let i = 0; i < length; i++) {
     walk.path.push(i);
     text += (i === 0 ? "" : ",") + write(items[i], walk, depth);
     walk.path.pop();
+    copies.push(walk.copy);
   }
-  walk.length += 2 + items.length;
+  walk.copy = copies;
   return `${text}]`;
 }
 
@@ -142,22 +161,38 @@ function writeObject(object: object, walk: Walk, depth: number): string {
     throw refuse(`more than ${walk.limits.keys} members`, walk);
   }
   if (names.length > 1) names.sort();
+  // Braces, commas and colons.
+  spend(Math.max(2, 2 * names.length + 1), walk);
+  const copies: Record<string, Json> = {};
   let text = "{";
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as string;
     walk.path.push(name);
-    text += `${i === 0 ? "" : ","}${count(writeString(name, walk), walk)}:${write((object as Record<string, unknown>)[name], walk, depth)}`;
+    const key = writeString(name, walk);
+    spend(key.length, walk);
+    text += `${i === 0 ? "" : ","}${key}:${write((object as Record<string, unknown>)[name], walk, depth)}`;
     walk.path.pop();
+    setMember(copies, name, walk.copy);
   }
-  walk.length += 2 + 2 * names.length;
+  walk.copy = copies;
   return `${text}}`;
 }
 
-/** Adds up UTF-16 units as they are written, so that a huge value stops at its cap and not at its end. */
-function count(text: string, walk: Walk): string {
-  walk.length += text.length;
+/** Defines a member of any name, `__proto__` too, as JSON means it. */
+export function setMember(object: Record<string, Json>, name: string, value: Json): void {
+  if (name === "__proto__")
+    Object.defineProperty(object, name, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+  else object[name] = value;
+}
+
+function spend(units: number, walk: Walk): void {
+  walk.length += units;
   if (walk.limits.bytes !== undefined && walk.length > walk.limits.bytes) throw tooLarge(walk);
-  return text;
 }
 
 function tooLarge(walk: Walk): JsonError {

@@ -1,13 +1,12 @@
 /** How things end: the outcome of one ALLOW, the seal of a person, the ALLOWs that a crash left open. */
-import { isIdentifier } from "./action-request.ts";
-import { canonicalize, JsonError } from "./canonical-json.ts";
+import { ARGS_LIMITS, isIdentifier } from "./action-request.ts";
+import { canonicalize } from "./canonical-json.ts";
 import type { Allow } from "./decision.ts";
 import { argsKey, equalDigest, resultDigest } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import type { OutcomeNote } from "./gate.ts";
 import type { GateSetup } from "./gate-parts.ts";
-import { ARGS_LIMITS } from "./action-request.ts";
-import type { Draft } from "./ledger.ts";
+import type { Draft, Plan } from "./ledger.ts";
 import {
   type DecisionReceipt,
   type OutcomeReceipt,
@@ -16,6 +15,7 @@ import {
   type SealReceipt,
 } from "./receipt.ts";
 import type { SequenceState } from "./sequence-state.ts";
+import type { OpenAllow } from "./store.ts";
 
 /** After a permit's end another gate waits this long before it closes an ALLOW that its own gate left open. */
 const ABANDONED_AFTER_MS = 10 * 60_000;
@@ -32,8 +32,8 @@ export async function recordOutcome(
   allow: Allow,
   note: OutcomeNote,
 ): Promise<OutcomeReceipt> {
-  const { receipt } = allow;
   const hash = hashOfAllow(allow);
+  const { receipt } = allow;
   const draft = outcomeDraft(setup, receipt, hash, note);
   return closeAllow(setup, receipt.sequence_id, hash, (state) => {
     const key = argsKey(setup.saltKey, identityOf(state), receipt.nonce ?? "");
@@ -50,7 +50,7 @@ export async function sealSequence(
   reason: string,
   by: string,
 ): Promise<SealReceipt> {
-  if (!/^[\x20-\x7e]{1,200}$/.test(reason))
+  if (typeof reason !== "string" || !/^[\x20-\x7e]{1,200}$/.test(reason))
     throw new GateError("INVALID_INPUT", "reason: 1 to 200 printable ASCII characters");
   if (!isIdentifier(by)) throw new GateError("INVALID_INPUT", "by: must be an identifier");
   return setup.ledger.transact(sequenceId, (state) => {
@@ -79,37 +79,59 @@ export async function closeAbandoned(setup: GateSetup): Promise<number> {
   for await (const open of setup.store.openAllows()) {
     if (open.gate_id !== setup.gateId && setup.clock() <= open.expires_ms + ABANDONED_AFTER_MS)
       continue;
+    if (await closedNow(setup, open)) closed++;
+  }
+  return closed;
+}
+
+/** False where it cannot be closed now (a full sequence, a broken chain): that must not keep the gate from starting. */
+async function closedNow(setup: GateSetup, open: OpenAllow): Promise<boolean> {
+  try {
     await closeAllow(setup, open.sequence_id, open.hash, () => ({
       kind: "outcome",
       decision_hash: open.hash,
       status: "unknown",
     }));
-    closed++;
+    return true;
+  } catch (error) {
+    if (GateError.isInstance(error)) return false;
+    throw error;
   }
-  return closed;
 }
 
-function closeAllow(
+/** An ALLOW of another gate may lie beyond the state at hand: then the head is read before it is said to be unknown. */
+async function closeAllow(
   setup: GateSetup,
   sequenceId: string,
   hash: string,
   draft: (state: SequenceState) => Draft,
 ): Promise<OutcomeReceipt> {
-  return setup.ledger.transact(sequenceId, (state) => {
-    const allow = state?.allows.get(hash);
-    if (state === undefined || allow === undefined)
-      throw new GateError("INVALID_INPUT", "this log holds no such ALLOW");
-    const made = draft(state);
-    const { outcome } = allow;
-    if (outcome !== undefined) {
-      return {
-        drafts: [],
-        answer: async () => (await setup.ledger.record(sequenceId, outcome.seq)) as OutcomeReceipt,
-      };
-    }
-    requirePlace(setup, state);
-    return { drafts: [made], answer: ([receipt]) => receipt as OutcomeReceipt };
-  });
+  const close = (fresh: boolean): Promise<OutcomeReceipt | undefined> =>
+    setup.ledger.transact(sequenceId, (state) => planClose(setup, state, hash, draft), { fresh });
+  const closed = (await close(false)) ?? (await close(true));
+  if (closed === undefined) throw new GateError("INVALID_INPUT", "this log holds no such ALLOW");
+  return closed;
+}
+
+function planClose(
+  setup: GateSetup,
+  state: SequenceState | undefined,
+  hash: string,
+  draft: (state: SequenceState) => Draft,
+): Plan<OutcomeReceipt | undefined> {
+  const allow = state?.allows.get(hash);
+  if (state === undefined || allow === undefined) return { drafts: [], answer: () => undefined };
+  const made = draft(state);
+  const { outcome } = allow;
+  if (outcome !== undefined) {
+    const { sequence_id } = state.opened;
+    return {
+      drafts: [],
+      answer: async () => (await setup.ledger.record(sequence_id, outcome.seq)) as OutcomeReceipt,
+    };
+  }
+  requirePlace(setup, state);
+  return { drafts: [made], answer: ([receipt]) => receipt as OutcomeReceipt };
 }
 
 function hashOfAllow(allow: Allow): string {
@@ -129,6 +151,8 @@ function outcomeDraft(
   hash: string,
   note: OutcomeNote,
 ): Draft {
+  if (typeof note !== "object" || note === null)
+    throw new GateError("INVALID_INPUT", "an outcome needs a note with its status");
   const { status, duration_ms } = note;
   if (!STATUSES.has(status))
     throw new GateError("INVALID_INPUT", "status: succeeded, failed, interrupted or unknown");
@@ -152,9 +176,9 @@ function resultText(result: unknown): string | undefined {
   if (result === undefined) return undefined;
   try {
     return canonicalize(result, ARGS_LIMITS);
-  } catch (error) {
-    if (error instanceof JsonError) return undefined;
-    throw error;
+  } catch {
+    // Not JSON, too large, or a getter of its own threw: what the action did is recorded all the same.
+    return undefined;
   }
 }
 

@@ -1,20 +1,36 @@
 /** A bound on how long an answer may take: a store that hangs is a DENY in time, never a hang. */
 import { GateError } from "./errors.ts";
 
-/** Tells work that is still queued whether anybody waits for it. */
+/** Tells work whether anybody still waits for it. */
 export interface Deadline {
+  /** The time is over; looked at by the clock itself, for a busy event loop fires no timer. */
   readonly expired: boolean;
+  /** The answer was given without this work: what it still does must change nothing that others see. */
+  readonly abandoned: boolean;
 }
 
-/** Resolves as `work` does, or rejects with STORE_UNAVAILABLE after `ms`. Work that goes on is told by `expired`. */
-export function withDeadline<T>(ms: number, work: (deadline: Deadline) => Promise<T>): Promise<T> {
-  const deadline = { expired: false };
+/** Resolves as `work` does, or rejects with STORE_UNAVAILABLE after `ms`; then calls `abandoned`. Work that throws rejects. */
+export function withDeadline<T>(
+  ms: number,
+  work: (deadline: Deadline) => Promise<T>,
+  abandoned: () => void = () => {},
+): Promise<T> {
+  const end = performance.now() + ms;
+  const deadline = {
+    abandoned: false,
+    get expired(): boolean {
+      return this.abandoned || performance.now() >= end;
+    },
+  };
   return new Promise<T>((resolve, reject) => {
     const timer = setTimeout(() => {
-      deadline.expired = true;
+      deadline.abandoned = true;
+      abandoned();
       reject(new GateError("STORE_UNAVAILABLE", `no durable answer within ${ms} ms`));
     }, ms);
-    work(deadline)
+    // In a `then`, so that work that throws at once rejects.
+    Promise.resolve()
+      .then(() => work(deadline))
       .then(resolve, reject)
       .finally(() => clearTimeout(timer));
   });

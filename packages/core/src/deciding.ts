@@ -29,11 +29,11 @@ export function createDecide(setup: GateSetup): Decide {
   const unrecorded = new Map<string, number>();
 
   return async (input) => {
-    // Synchronous up to the first await: arguments that change afterwards change nothing.
-    const read = readActionRequest(input, { now: setup.clock(), random: setup.token });
     try {
+      // Synchronous up to the first await: arguments that change afterwards change nothing.
+      const read = readActionRequest(input, { now: setup.clock(), random: setup.token });
       return await (isInvalid(read)
-        ? decideInvalid(setup, read)
+        ? decideInvalid(setup, read, unrecorded)
         : decideRequest(setup, read, unrecorded));
     } catch (error) {
       return faultDenial(error);
@@ -101,17 +101,21 @@ async function answeredBefore(
   request: ActionRequest,
   call: CallDigest,
 ): Promise<DecisionReceipt | undefined> {
-  const seq = state.attempts.get(request.attempt);
-  if (seq === undefined) return undefined;
-  const record = await setup.ledger.record(request.sequence_id, seq);
-  const same =
-    record.kind === "decision" &&
+  for (const seq of state.attempts.get(request.attempt) ?? []) {
+    const record = await setup.ledger.record(request.sequence_id, seq);
+    if (record.kind === "decision" && isAnswerTo(record, request, call)) return record;
+  }
+  return undefined;
+}
+
+function isAnswerTo(record: DecisionReceipt, request: ActionRequest, call: CallDigest): boolean {
+  return (
     record.nonce === request.nonce &&
     record.attempt === request.attempt &&
     record.request_ts_ms === request.ts_ms &&
     record.args_digest === call.digest &&
-    isSameCall(record, request.call);
-  return same ? record : undefined;
+    isSameCall(record, request.call)
+  );
 }
 
 function planDecision(
@@ -156,7 +160,8 @@ function planDecision(
 /** A sequence has its share of the store: so many records, so many denials a second (decision.md). */
 function isOverloaded(setup: GateSetup, state: SequenceState, denied: boolean, now: Now): boolean {
   if (state.head.seq + 1 >= setup.maxRecords - RESERVED_PLACES) return true;
-  return denied && denialsInSecond(state, now.clock) >= setup.maxDenialsPerSecond;
+  // By the time that the record would carry, which is what the fold counts by.
+  return denied && denialsInSecond(state, now.record) >= setup.maxDenialsPerSecond;
 }
 
 function decisionDraft(
@@ -259,21 +264,28 @@ function earlierOf(use: NonceUse): Earlier {
 }
 
 /** A request that is not well formed: recorded only where it names an opened sequence of the caller. */
-async function decideInvalid(setup: GateSetup, request: InvalidRequest): Promise<Decision> {
+async function decideInvalid(
+  setup: GateSetup,
+  request: InvalidRequest,
+  unrecorded: Map<string, number>,
+): Promise<Decision> {
   const refused = invalid(request.member, request.message);
   const { sequence_id, ...members } = request.wellFormed;
   if (!isIdentifier(sequence_id) || !request.ownerKnown) return refused;
   return setup.ledger.transact(sequence_id, (state, now) => {
-    if (
-      state === undefined ||
-      strangerTo(state.opened, members) !== undefined ||
-      isOverloaded(setup, state, true, now)
-    ) {
+    if (state === undefined || strangerTo(state.opened, members) !== undefined)
       return answerOnly(refused);
+    const missed = unrecorded.get(sequence_id) ?? 0;
+    if (isOverloaded(setup, state, true, now)) {
+      unrecorded.set(sequence_id, missed + 1);
+      return answerOnly(denial("OVERLOADED", "overload", {}, undefined, state));
     }
     return {
-      drafts: [invalidDraft(state, members, refused)],
-      answer: ([receipt]) => ({ ...refused, receipt: receipt as DecisionReceipt }),
+      drafts: [invalidDraft(state, members, refused, missed)],
+      answer([receipt]) {
+        if (missed > 0) unrecorded.delete(sequence_id);
+        return { ...refused, receipt: receipt as DecisionReceipt };
+      },
     };
   });
 }
@@ -282,6 +294,7 @@ function invalidDraft(
   state: SequenceState,
   wellFormed: Readonly<Record<string, string | number>>,
   refused: Deny,
+  missed: number,
 ): Draft {
   const { ts_ms, agent_id: _agent, tenant: _tenant, ...members } = wellFormed;
   return {
@@ -291,6 +304,7 @@ function invalidDraft(
     decision: "DENY",
     deny_code: "INVALID_REQUEST",
     rule: refused.rule as string,
+    ...(missed > 0 ? { unrecorded: missed } : {}),
   };
 }
 
@@ -323,7 +337,9 @@ function denial(
   state: SequenceState,
 ): Deny {
   const refusal: Refusal = { code, rule };
-  const next_steps = policy === undefined ? [] : stepsAfter(policy, state);
+  // A sequence past its lifetime is sealed by no record.
+  const over = policy === undefined || code === "SEALED_SEQUENCE";
+  const next_steps = over ? [] : stepsAfter(policy, state);
   return {
     decision: "DENY",
     proceed: false,

@@ -53,43 +53,61 @@ export async function perform<T>(
   options: EnforceOptions = {},
 ): Promise<Awaited<T>> {
   const args = argsToRun(decision);
-  if (decision.decision !== "ALLOW") return await action(args);
   await stopIfAborted(gate, decision, options);
+  if (decision.decision !== "ALLOW") return await action(args);
   const started = performance.now();
   let result: Awaited<T>;
   try {
     result = await running.run(decision, () => action(args, decision));
   } catch (error) {
-    await record(
-      gate,
-      decision,
-      { status: statusOf(error, options), duration_ms: since(started) },
-      options,
-    );
+    const status = statusOf(error, options);
+    await record(gate, decision, { status, duration_ms: since(started) }, options);
     throw error;
   }
-  await record(
-    gate,
-    decision,
-    { status: "succeeded", result, duration_ms: since(started) },
-    options,
-  );
+  const note = { status: "succeeded", result, duration_ms: since(started) } as const;
+  await record(gate, decision, note, options);
   return result;
 }
 
 /**
  * {@link perform} for an action that yields as it goes. The outcome follows the stream: `succeeded` at its end, `failed`
- * where it throws, `unknown` where the consumer leaves half way. The generator's return value is kept.
+ * where it throws, `unknown` where the consumer leaves half way, `interrupted` where nobody begins. The generator's
+ * return value is kept.
  */
-export async function* performStream<T, R = void>(
+export function performStream<T, R = void>(
   gate: Decider,
   decision: Decision,
   action: Action<Stream<T, R>>,
   options: EnforceOptions = {},
 ): AsyncGenerator<T, R> {
+  const stream = streamed(gate, decision, action, options);
+  let begun = false;
+  const next = stream.next.bind(stream);
+  const leave = stream.return.bind(stream);
+  // A generator that was never entered runs none of its `finally` blocks, so that its ALLOW would stay open.
+  return Object.assign(stream, {
+    next(...given: [] | [unknown]) {
+      begun = true;
+      return next(...given);
+    },
+    async return(value: R | PromiseLike<R>) {
+      if (!begun && decision.decision === "ALLOW")
+        await record(gate, decision, { status: "interrupted" }, options);
+      begun = true;
+      return leave(value);
+    },
+  });
+}
+
+async function* streamed<T, R>(
+  gate: Decider,
+  decision: Decision,
+  action: Action<Stream<T, R>>,
+  options: EnforceOptions,
+): AsyncGenerator<T, R> {
   const args = argsToRun(decision);
-  if (decision.decision !== "ALLOW") return yield* entered(action(args));
   await stopIfAborted(gate, decision, options);
+  if (decision.decision !== "ALLOW") return yield* entered(action(args));
   const started = performance.now();
   let note: OutcomeNote = { status: "unknown" };
   try {
@@ -140,15 +158,22 @@ function argsToRun(decision: Decision): JsonObject {
   throw new DeniedError(decision);
 }
 
-async function stopIfAborted(gate: Decider, allow: Allow, options: EnforceOptions): Promise<void> {
+async function stopIfAborted(
+  gate: Decider,
+  decision: Decision,
+  options: EnforceOptions,
+): Promise<void> {
   if (!options.signal?.aborted) return;
-  await record(gate, allow, { status: "interrupted" }, options);
+  if (decision.decision === "ALLOW")
+    await record(gate, decision, { status: "interrupted" }, options);
   options.signal.throwIfAborted();
 }
 
+/** What an error says of the action. One that was aborted on its way may have done everything, something or nothing. */
 function statusOf(error: unknown, options: EnforceOptions): "interrupted" | "failed" | "unknown" {
   try {
-    return options.interrupted?.(error) ? "interrupted" : "failed";
+    if (options.interrupted?.(error)) return "interrupted";
+    return options.signal?.aborted ? "unknown" : "failed";
   } catch {
     return "unknown";
   }

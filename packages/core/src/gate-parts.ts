@@ -2,6 +2,7 @@
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { isIdentifier } from "./action-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
+import { withDeadline } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Mode } from "./receipt.ts";
@@ -75,14 +76,18 @@ export const RESERVED_PLACES = 100;
 export async function assemble(parts: GateParts): Promise<GateSetup> {
   check(parts);
   const random = parts.random ?? randomBytes;
-  const token = (): string => Buffer.from(random(16)).toString("base64url");
   const mode = parts.mode ?? "enforce";
   const policies = new Map(parts.policies.map((policy) => [policy.digest, policy]));
   const active = new Map(parts.policies.map((policy) => [policy.id, policy]));
-  const logId = await joinLog(parts, mode, () => Buffer.from(random(16)).toString("hex"));
-  await parts.store.keep(
-    parts.policies.map(({ digest, normalForm }) => ({ digest, text: normalForm })),
-  );
+  const token = tokenSource(random);
+  const deadlineMs = parts.deadlineMs ?? 1_000;
+  const logId = await fromStore(deadlineMs, async () => {
+    const joined = await joinLog(parts, mode, () => Buffer.from(random(16)).toString("hex"));
+    await parts.store.keep(
+      parts.policies.map(({ digest, normalForm }) => ({ digest, text: normalForm })),
+    );
+    return joined;
+  });
   const common = {
     store: parts.store,
     logId,
@@ -97,7 +102,7 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
     ...(parts.hmacKey === undefined
       ? {}
       : { hmacKey: { id: parts.hmacKey.id, key: createSecretKey(parts.hmacKey.secret) } }),
-    deadlineMs: parts.deadlineMs ?? 1_000,
+    deadlineMs,
     cachedRecords: parts.cachedRecords ?? 200_000,
   });
   return {
@@ -112,6 +117,36 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
     maxDenialsPerSecond: parts.maxDenialsPerSecond ?? 100,
   };
 }
+
+/** What a store does before the gate stands: in time, and its faults as the gate's. */
+async function fromStore<T>(deadlineMs: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await withDeadline(deadlineMs, work);
+  } catch (cause) {
+    if (GateError.isInstance(cause)) throw cause;
+    throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
+  }
+}
+
+/** Tokens of 128 random bits, drawn many at a time: a draw costs a system call. */
+function tokenSource(random: (size: number) => Uint8Array): () => string {
+  let pool = Buffer.alloc(0);
+  let at = 0;
+  return () => {
+    if (at === pool.length) {
+      pool = Buffer.from(random(16 * TOKENS_A_DRAW));
+      at = 0;
+      if (pool.length !== 16 * TOKENS_A_DRAW) {
+        pool = Buffer.alloc(0);
+        throw new GateError("STORE_UNAVAILABLE", "the gate's randomness failed");
+      }
+    }
+    at += 16;
+    return pool.toString("base64url", at - 16, at);
+  };
+}
+
+const TOKENS_A_DRAW = 256;
 
 /** The active policy of this id, or the only one there is. */
 export function activePolicy(setup: GateSetup, policyId?: string): CompiledPolicy | undefined {
@@ -139,37 +174,66 @@ function check(parts: GateParts): void {
   if (fault !== undefined) throw new TypeError(`createGate: ${fault}`);
 }
 
+/** The first part at fault, in one sentence. Callers without types hand in anything. */
 function faultOf(parts: GateParts): string | undefined {
-  if (!Array.isArray(parts.policies) || parts.policies.length === 0)
-    return "policies must hold at least one compiled policy";
-  if (!parts.policies.every((policy) => policy?.automaton?.next instanceof Int32Array))
-    return "policies must be compiled, by @stepgate/policy";
-  if (typeof parts.store?.append !== "function") return "store is required";
-  if (parts.signer === undefined && parts.hmacKey === undefined)
-    return "signer is required, unless hmacKey is given";
-  if (!(parts.saltKey instanceof Uint8Array) || parts.saltKey.length < 32)
-    return "saltKey must be at least 32 bytes";
-  if (
-    parts.hmacKey !== undefined &&
-    (!isIdentifier(parts.hmacKey.id) || parts.hmacKey.secret.length < 32)
-  )
-    return "hmacKey needs an id and at least 32 bytes";
-  if (parts.gateId !== undefined && !isIdentifier(parts.gateId))
-    return "gateId must be 1 to 200 of A-Z a-z 0-9 . _ : @ / -";
-  if (parts.logId !== undefined && !/^[A-Za-z0-9._-]{1,64}$/.test(parts.logId))
-    return "logId must be 1 to 64 of A-Z a-z 0-9 . _ -";
-  if (parts.mode !== undefined && parts.mode !== "enforce" && parts.mode !== "shadow")
-    return "mode must be 'enforce' or 'shadow'";
-  for (const name of [
-    "permitTtlMs",
-    "deadlineMs",
-    "maxRecords",
-    "maxDenialsPerSecond",
-    "cachedRecords",
-  ] as const) {
-    const value = parts[name];
-    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
-      return `${name} must be a positive whole number`;
-  }
-  return undefined;
+  const { policies, store, signer, saltKey, hmacKey, mode } = parts;
+  const held = Array.isArray(policies) && policies.length > 0;
+  const checks: readonly (readonly [right: boolean, says: string])[] = [
+    [
+      held && policies.every(isCompiled),
+      "policies must hold policies compiled by @stepgate/policy",
+    ],
+    [STORE_METHODS.every((method) => isFunction(store?.[method])), "store must be a Store"],
+    [signer !== undefined || hmacKey !== undefined, "signer is required, unless hmacKey is given"],
+    [signer === undefined || isSigner(signer), "signer needs a keyId, a thumbprint, and sign"],
+    [isSecret(saltKey), "saltKey must be at least 32 bytes"],
+    [hmacKey === undefined || isIdentifier(hmacKey.id), "hmacKey needs an id"],
+    [hmacKey === undefined || isSecret(hmacKey.secret), "hmacKey.secret must be at least 32 bytes"],
+    [!isSame(hmacKey?.secret, saltKey), "saltKey and hmacKey must be different secrets"],
+    [optional(parts.clock, isFunction), "clock must be a function"],
+    [optional(parts.random, isFunction), "random must be a function"],
+    [optional(parts.gateId, isIdentifier), "gateId must be 1 to 200 of A-Z a-z 0-9 . _ : @ / -"],
+    [optional(parts.logId, isLogId), "logId must be 1 to 64 of A-Z a-z 0-9 . _ -"],
+    [optional(mode, isMode), "mode must be 'enforce' or 'shadow'"],
+    ...COUNTS.map((name) => {
+      const says = `${name} must be a positive whole number below 2^31`;
+      return [optional(parts[name], isCount), says] as const;
+    }),
+  ];
+  return checks.find(([right]) => !right)?.[1];
 }
+
+const COUNTS = [
+  "permitTtlMs",
+  "deadlineMs",
+  "maxRecords",
+  "maxDenialsPerSecond",
+  "cachedRecords",
+] as const;
+const STORE_METHODS = [
+  "setting",
+  "append",
+  "read",
+  "lines",
+  "keep",
+  "document",
+  "openAllows",
+  "close",
+] as const;
+
+const optional = (value: unknown, is: (value: unknown) => boolean): boolean =>
+  value === undefined || is(value);
+const isFunction = (value: unknown): boolean => typeof value === "function";
+const isSecret = (value: unknown): boolean => value instanceof Uint8Array && value.length >= 32;
+const isCompiled = (policy: CompiledPolicy): boolean =>
+  policy?.automaton?.next instanceof Int32Array;
+const isLogId = (value: unknown): boolean =>
+  typeof value === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(value);
+const isMode = (value: unknown): boolean => value === "enforce" || value === "shadow";
+// What a timer can hold, and more records than any sequence needs.
+const isCount = (value: unknown): boolean =>
+  Number.isSafeInteger(value) && Number(value) > 0 && Number(value) < 2 ** 31;
+const isSigner = ({ keyId, sign }: Signer): boolean =>
+  typeof keyId === "string" && /^[A-Za-z0-9_-]{43}$/.test(keyId) && isFunction(sign);
+const isSame = (a: Uint8Array | undefined, b: Uint8Array): boolean =>
+  a !== undefined && Buffer.compare(a, b) === 0;

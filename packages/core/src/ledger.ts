@@ -11,7 +11,7 @@ import { BURNS_NO_NONCE } from "./decision.ts";
 import { genesisHash, hmacHex } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import { inputHash, type Receipt, RECEIPT_VERSION, receiptLine, signingInput } from "./receipt.ts";
-import { applyReceipt, openState, type SequenceState } from "./sequence-state.ts";
+import { applyReceipt, type Head, openState, type SequenceState } from "./sequence-state.ts";
 import type { Signer } from "./signing-key.ts";
 import type { PlacedRecord, Store, StoredDocument } from "./store.ts";
 
@@ -47,10 +47,10 @@ export interface Plan<T> {
 }
 
 /** Makes a plan from the state of a sequence; called again on the new head when another writer came first. */
-export type Planner<T> = (state: SequenceState | undefined, now: Now) => Plan<T> | Promise<Plan<T>>;
+type Planner<T> = (state: SequenceState | undefined, now: Now) => Plan<T> | Promise<Plan<T>>;
 
 /** How records are authenticated: a signature, a MAC, or both. */
-export interface Authenticators {
+interface Authenticators {
   readonly signer?: Signer;
   readonly hmacKey?: { readonly id: string; readonly key: KeyObject };
 }
@@ -70,9 +70,18 @@ export interface LedgerParts extends Authenticators {
 
 /** See the top of this file. */
 export interface Ledger {
-  /** Plans and appends, one at a time a sequence. @throws GateError STORE_UNAVAILABLE where nothing durable came of it. */
-  transact<T>(sequenceId: string, plan: Planner<T>): Promise<T>;
-  /** One record of a sequence. */
+  /**
+   * Plans and appends, one at a time a sequence. `fresh` reads the head first, for an answer that appends nothing.
+   * @throws GateError STORE_UNAVAILABLE where nothing durable came of it in time.
+   */
+  transact<T>(
+    sequenceId: string,
+    plan: Planner<T>,
+    options?: { readonly fresh?: boolean },
+  ): Promise<T>;
+  /** Records of a sequence from `from` on, at most `count`. @throws GateError STORE_UNAVAILABLE. */
+  records(sequenceId: string, from: number, count: number): Promise<readonly Receipt[]>;
+  /** One record of a sequence. @throws GateError STORE_UNAVAILABLE, also where there is none. */
   record(sequenceId: string, seq: number): Promise<Receipt>;
 }
 
@@ -85,19 +94,23 @@ export function createLedger(parts: LedgerParts): Ledger {
   const cache = stateCache(parts.cachedRecords);
   const queue = serialQueue();
 
-  async function transact<T>(sequenceId: string, plan: Planner<T>, deadline: Deadline): Promise<T> {
+  async function transact<T>(
+    sequenceId: string,
+    plan: Planner<T>,
+    deadline: Deadline,
+    fresh: boolean,
+  ): Promise<T> {
+    if (fresh) await catchUp(sequenceId, cache.get(sequenceId), deadline);
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      if (deadline.expired)
-        throw new GateError("STORE_UNAVAILABLE", "waited too long for its turn");
-      const state = cache.get(sequenceId) ?? (await catchUp(sequenceId, undefined));
-      const clock = parts.clock();
+      mustBeInTime(deadline);
+      const state = cache.get(sequenceId) ?? (await catchUp(sequenceId, undefined, deadline));
+      const clock = readClock(parts.clock);
       const now = { clock, record: Math.max(clock, state?.head.ts_ms ?? 0) };
       const made = await plan(state, now);
       if (made.drafts.length === 0) return made.answer([], state);
       const signed = await sign(sequenceId, state, made.drafts, now);
-      if (deadline.expired)
-        throw new GateError("STORE_UNAVAILABLE", "waited too long for its turn");
-      const after = await append(sequenceId, state, signed, made.documents ?? []);
+      mustBeInTime(deadline);
+      const after = await append(sequenceId, state, signed, made.documents ?? [], deadline);
       if (after !== undefined) {
         const receipts = signed.map(({ receipt }) => receipt);
         return made.answer(receipts, after);
@@ -112,6 +125,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     state: SequenceState | undefined,
     signed: readonly Signed[],
     documents: readonly StoredDocument[],
+    deadline: Deadline,
   ): Promise<SequenceState | undefined> {
     const [first, ...rest] = signed.map((one) => placed(one, parts));
     if (first === undefined) return undefined;
@@ -126,10 +140,12 @@ export function createLedger(parts: LedgerParts): Ledger {
       cache.delete(sequenceId);
       throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
     }
-    if (result === "won") return keep(sequenceId, fold(state, signed));
+    // Whatever it was, the answer was given already; the next decision reads the head.
+    if (deadline.abandoned) throw late();
+    if (result === "won") return keep(sequenceId, fold(sequenceId, state, signed), deadline);
     // Lost, or the store knows of a burnt nonce that this fold does not: read again, from the beginning if need be.
     if (result === "lost" && state !== undefined) {
-      await catchUp(sequenceId, state);
+      await catchUp(sequenceId, state, deadline);
       return undefined;
     }
     cache.delete(sequenceId);
@@ -137,8 +153,12 @@ export function createLedger(parts: LedgerParts): Ledger {
     throw new GateError("STORE_UNAVAILABLE", "the store cannot say whether the record was written");
   }
 
-  function keep(sequenceId: string, state: SequenceState | undefined): SequenceState | undefined {
-    if (state !== undefined) cache.set(sequenceId, state);
+  function keep(
+    sequenceId: string,
+    state: SequenceState | undefined,
+    deadline: Deadline,
+  ): SequenceState | undefined {
+    if (state !== undefined && !deadline.abandoned) cache.set(sequenceId, state);
     return state;
   }
 
@@ -146,39 +166,44 @@ export function createLedger(parts: LedgerParts): Ledger {
   async function catchUp(
     sequenceId: string,
     known: SequenceState | undefined,
+    deadline: Deadline,
   ): Promise<SequenceState | undefined> {
     // A fold that fails half way must not be found again.
     cache.delete(sequenceId);
     let state = known;
     for (;;) {
-      const lines = await readLines(sequenceId, (state?.head.seq ?? -1) + 1);
-      state = fold(state, lines.map(reread));
-      if (lines.length < PAGE) return keep(sequenceId, state);
+      const lines = await readLines(sequenceId, (state?.head.seq ?? -1) + 1, PAGE);
+      mustBeInTime(deadline);
+      state = fold(sequenceId, state, lines.map(reread));
+      if (lines.length < PAGE) return keep(sequenceId, state, deadline);
     }
   }
 
-  async function readLines(sequenceId: string, from: number): Promise<readonly string[]> {
+  async function readLines(
+    sequenceId: string,
+    from: number,
+    count: number,
+  ): Promise<readonly string[]> {
     try {
-      return await parts.store.read(sequenceId, from, PAGE);
+      return await parts.store.read(sequenceId, from, count);
     } catch (cause) {
       throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
     }
   }
 
   function fold(
+    sequenceId: string,
     state: SequenceState | undefined,
     records: readonly { readonly receipt: Receipt; readonly hash: string }[],
   ): SequenceState | undefined {
     let folded = state;
     for (const { receipt, hash } of records) {
-      if (folded === undefined) {
-        if (receipt.kind !== "open" || receipt.seq !== 0) throw brokenChain();
-        folded = openState(receipt, hash);
-      } else {
-        if (receipt.seq !== folded.head.seq + 1 || receipt.prev !== folded.head.hash)
-          throw brokenChain();
+      const own = receipt.sequence_id === sequenceId && receipt.log_id === parts.logId;
+      if (!own || !isNext(folded?.head, receipt)) throw brokenChain();
+      if (folded !== undefined)
         applyReceipt(folded, receipt, hash, parts.policies.get(folded.opened.policy_digest));
-      }
+      else if (receipt.kind === "open") folded = openState(receipt, hash);
+      else throw brokenChain();
     }
     return folded;
   }
@@ -231,16 +256,47 @@ export function createLedger(parts: LedgerParts): Ledger {
   }
 
   return {
-    transact: (sequenceId, plan) =>
-      withDeadline(parts.deadlineMs, (deadline) =>
-        queue(sequenceId, () => transact(sequenceId, plan, deadline)),
+    transact: (sequenceId, plan, { fresh = false } = {}) =>
+      queue(sequenceId, (turn) =>
+        withDeadline(
+          parts.deadlineMs,
+          async (deadline) => {
+            await turn;
+            return transact(sequenceId, plan, deadline, fresh);
+          },
+          () => cache.delete(sequenceId),
+        ),
       ),
+    async records(sequenceId, from, count) {
+      return (await readLines(sequenceId, from, count)).map((line) => reread(line).receipt);
+    },
     async record(sequenceId, seq) {
-      const [line] = await parts.store.read(sequenceId, seq, 1);
+      const [line] = await readLines(sequenceId, seq, 1);
       if (line === undefined) throw brokenChain();
       return reread(line).receipt;
     },
   };
+}
+
+function mustBeInTime(deadline: Deadline): void {
+  if (deadline.expired) throw late();
+}
+
+function late(): GateError {
+  return new GateError("STORE_UNAVAILABLE", "no durable answer in time");
+}
+
+/** A clock that shows no time stops the gate: nothing may be recorded under it. */
+function readClock(clock: () => number): number {
+  const now = clock();
+  if (Number.isSafeInteger(now) && now >= 0) return now;
+  throw new GateError("STORE_UNAVAILABLE", "the gate's clock shows no time");
+}
+
+/** The record that follows this head; without one, the first record, which follows nothing. */
+function isNext(head: Head | undefined, receipt: Receipt): boolean {
+  if (head !== undefined) return receipt.seq === head.seq + 1 && receipt.prev === head.hash;
+  return receipt.seq === 0 && receipt.kind === "open" && receipt.prev === genesisHash(receipt);
 }
 
 interface Place {
@@ -260,8 +316,9 @@ interface Signed {
 async function signWith(signer: Signer, input: string): Promise<string> {
   try {
     const made = signer.sign(Buffer.from(input));
-    const signature = made instanceof Uint8Array ? made : await made;
-    if (signature.length !== 64) throw new TypeError("an Ed25519 signature has 64 bytes");
+    const signature: unknown = made instanceof Uint8Array ? made : await made;
+    if (!(signature instanceof Uint8Array) || signature.length !== 64)
+      throw new TypeError("an Ed25519 signature has 64 bytes");
     return `ed25519=${Buffer.from(signature).toString("hex")}`;
   } catch (cause) {
     throw new GateError("STORE_UNAVAILABLE", "the receipt could not be signed", { cause });
@@ -335,19 +392,19 @@ function stateCache(capacity: number): Pick<Map<string, SequenceState>, "get" | 
   };
 }
 
-/** Runs tasks of one key one after another, tasks of different keys side by side. */
-function serialQueue(): <T>(key: string, task: () => Promise<T>) => Promise<T> {
+/** Gives work of one key its turn one after another, work of different keys side by side. */
+function serialQueue(): <T>(
+  key: string,
+  work: (turn: Promise<unknown>) => Promise<T>,
+) => Promise<T> {
   const tails = new Map<string, Promise<unknown>>();
-  return (key, task) => {
-    const before = tails.get(key);
-    const run = before === undefined ? task() : before.then(task, task);
-    const tail = run.then(
-      () => release(),
-      () => release(),
-    );
-    const release = (): void => {
+  return (key, work) => {
+    const run = work(tails.get(key) ?? Promise.resolve());
+    // Settled or abandoned, the next one has its turn: what hangs must not hold its sequence.
+    const tail: Promise<void> = run.then(release, release);
+    function release(): void {
       if (tails.get(key) === tail) tails.delete(key);
-    };
+    }
     tails.set(key, tail);
     return run;
   };

@@ -30,10 +30,15 @@ export async function createGate(parts: GateParts): Promise<Gate> {
     outcome: (allow, note) => recordOutcome(setup, allow, note),
     seal: (sequenceId, reason, by = "host") => sealSequence(setup, sequenceId, reason, by),
     state: (sequenceId) =>
-      setup.ledger.transact(sequenceId, (state, now) => ({
-        drafts: [],
-        answer: () => statusOf(setup, sequenceId, state, now.record),
-      })),
+      setup.ledger.transact(
+        sequenceId,
+        (state, now) => ({
+          drafts: [],
+          answer: () => statusOf(setup, sequenceId, state, now.record),
+        }),
+        // Freshly read: nothing is appended that would notice what another gate did meanwhile.
+        { fresh: true },
+      ),
     receipts: (sequenceId) => readChain(setup, sequenceId),
     close: () => setup.store.close(),
   };
@@ -64,8 +69,8 @@ function statusOf(
 
 async function* readChain(setup: GateSetup, sequenceId: string): AsyncGenerator<Receipt> {
   for (let from = 0; ; from += PAGE) {
-    const lines = await setup.store.read(sequenceId, from, PAGE);
-    for (const line of lines) yield JSON.parse(line) as Receipt;
-    if (lines.length < PAGE) return;
+    const receipts = await setup.ledger.records(sequenceId, from, PAGE);
+    yield* receipts;
+    if (receipts.length < PAGE) return;
   }
 }

@@ -24,8 +24,9 @@ export function memoryStore(): Store {
   function append({ sequence_id, records, documents: kept }: Append): AppendResult {
     const chain = chains.get(sequence_id) ?? { records: [], nonces: new Set<string>() };
     if (stands(chain, records)) return "won";
-    if (records[0].seq !== chain.records.length) return "lost";
-    if (records.some(({ nonce }) => nonce !== undefined && chain.nonces.has(nonce)))
+    if (records.some(({ seq }, index) => seq !== chain.records.length + index)) return "lost";
+    const nonces = records.flatMap(({ nonce }) => nonce ?? []);
+    if (new Set(nonces).size < nonces.length || nonces.some((nonce) => chain.nonces.has(nonce)))
       return "replay";
     chains.set(sequence_id, chain);
     for (const record of records) place(sequence_id, chain, record);
@@ -43,7 +44,7 @@ export function memoryStore(): Store {
   }
 
   function keep(texts: readonly StoredDocument[]): void {
-    for (const { digest, text } of texts) documents.set(digest, text);
+    for (const { digest, text } of texts) if (!documents.has(digest)) documents.set(digest, text);
   }
 
   return {

@@ -26,13 +26,14 @@ const OPENING_MEMBERS: ReadonlySet<string> = new Set([
 ]);
 
 /** Opens a sequence. @throws GateError INVALID_INPUT, POLICY_UNAVAILABLE, CONFLICT or STORE_UNAVAILABLE. */
-export async function openSequence(setup: GateSetup, opening: Opening): Promise<OpenReceipt> {
-  checkOpening(opening);
+export async function openSequence(setup: GateSetup, given: Opening): Promise<OpenReceipt> {
+  const opening = copyOf(given);
+  const { sequence_id } = opening;
   const context =
     opening.context === undefined
       ? undefined
-      : keepContext(setup, opening.sequence_id, opening, opening.context);
-  return setup.ledger.transact(opening.sequence_id, (state) => {
+      : contextDocument(setup, sequence_id, opening, contextText(opening.context));
+  return setup.ledger.transact(sequence_id, (state) => {
     if (state !== undefined) return standing(state, opening, context);
     const policy = activePolicy(setup, opening.policy_id);
     if (policy === undefined)
@@ -49,7 +50,7 @@ export async function openSequence(setup: GateSetup, opening: Opening): Promise<
 }
 
 /** The record that begins a chain: pins policy, mode, owner and context. */
-export function openDraft(
+function openDraft(
   setup: GateSetup,
   policy: CompiledPolicy,
   owner: Agent,
@@ -98,29 +99,34 @@ export async function addContext(
   sequenceId: string,
   context: Context,
 ): Promise<OpenReceipt | ContextReceipt> {
-  return setup.ledger.transact(sequenceId, (state) => {
-    if (state === undefined)
-      throw new GateError("NOT_OPENED", `sequence '${sequenceId}' was not opened`);
-    const kept = keepContext(setup, sequenceId, state.opened, context);
-    if (state.context.digest === kept.digest)
-      return { drafts: [], answer: () => contextRecord(setup, state) };
-    if (state.sealed !== undefined)
-      throw new GateError("SEALED_SEQUENCE", `sequence '${sequenceId}' is sealed`);
-    if (state.head.seq + 1 >= setup.maxRecords - RESERVED_PLACES)
-      throw new GateError("OVERLOADED", "the sequence takes no more records");
-    return {
-      drafts: [
-        {
-          kind: "context",
-          mode: setup.mode,
-          context_digest: kept.digest,
-          ...ownerOf(state.opened),
-        },
-      ],
-      documents: [kept],
-      answer: ([receipt]) => receipt as ContextReceipt,
-    };
+  const text = contextText(context);
+  // Freshly read: another gate may have added since, and then the same content is news.
+  return setup.ledger.transact(sequenceId, (state) => planContext(setup, sequenceId, state, text), {
+    fresh: true,
   });
+}
+
+function planContext(
+  setup: GateSetup,
+  sequenceId: string,
+  state: SequenceState | undefined,
+  text: string,
+): Plan<OpenReceipt | ContextReceipt> {
+  if (state === undefined)
+    throw new GateError("NOT_OPENED", `sequence '${sequenceId}' was not opened`);
+  const kept = contextDocument(setup, sequenceId, state.opened, text);
+  if (state.context.digest === kept.digest)
+    return { drafts: [], answer: () => contextRecord(setup, state) };
+  if (state.sealed !== undefined)
+    throw new GateError("SEALED_SEQUENCE", `sequence '${sequenceId}' is sealed`);
+  if (state.head.seq + 1 >= setup.maxRecords - RESERVED_PLACES)
+    throw new GateError("OVERLOADED", "the sequence takes no more records");
+  const owner = ownerOf(state.opened);
+  return {
+    drafts: [{ kind: "context", mode: setup.mode, context_digest: kept.digest, ...owner }],
+    documents: [kept],
+    answer: ([receipt]) => receipt as ContextReceipt,
+  };
 }
 
 /** `agent_id` and `tenant` alone. */
@@ -164,33 +170,32 @@ async function contextRecord(
   return (await setup.ledger.record(state.opened.sequence_id, state.context.seq)) as ContextReceipt;
 }
 
-function keepContext(
-  setup: GateSetup,
-  sequenceId: string,
-  owner: Agent,
-  context: Context,
-): StoredDocument {
+/** The canonical text of a context, made before the first await. */
+function contextText(context: Context): string {
   if (typeof context !== "object" || context === null || Array.isArray(context))
     throw invalid("context", "must be a JSON object");
   try {
-    const text = canonicalize(context, CONTEXT_LIMITS);
-    return {
-      digest: contextDigest(
-        setup.saltKey,
-        { log_id: setup.logId, tenant: owner.tenant, sequence_id: sequenceId },
-        text,
-      ),
-      text,
-    };
+    return canonicalize(context, CONTEXT_LIMITS);
   } catch (error) {
     if (error instanceof JsonError) throw invalid("context", error.message);
     throw error;
   }
 }
 
-function checkOpening(opening: Opening): void {
-  if (typeof opening !== "object" || opening === null)
-    throw invalid("opening", "must be an object");
+function contextDocument(
+  setup: GateSetup,
+  sequence_id: string,
+  owner: Agent,
+  text: string,
+): StoredDocument {
+  const identity = { log_id: setup.logId, tenant: owner.tenant, sequence_id };
+  return { digest: contextDigest(setup.saltKey, identity, text), text };
+}
+
+/** Copied before the first await, then checked: what the caller changes afterwards changes nothing. */
+function copyOf(given: Opening): Opening {
+  if (typeof given !== "object" || given === null) throw invalid("opening", "must be an object");
+  const opening = { ...given };
   if (!isIdentifier(opening.sequence_id)) throw invalid("sequence_id", "must be an identifier");
   for (const name of ["policy_id", "agent_id", "tenant"] as const) {
     if (name in opening && !isIdentifier(opening[name]))
@@ -198,6 +203,7 @@ function checkOpening(opening: Opening): void {
   }
   const unknown = Object.keys(opening).find((name) => !OPENING_MEMBERS.has(name));
   if (unknown !== undefined) throw invalid(unknown, "unknown member");
+  return opening;
 }
 
 function invalid(member: string, reason: string): GateError {

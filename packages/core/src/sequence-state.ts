@@ -42,8 +42,8 @@ export interface SequenceState {
   /** The record that sealed; a person's seal ends resumes too. */
   sealed?: { readonly by: string; readonly seq: number; readonly person: boolean };
   readonly nonces: Map<string, NonceUse>;
-  /** Where each attempt was answered. */
-  readonly attempts: Map<string, number>;
+  /** Where each attempt was answered; one that was used for several questions has several answers. */
+  readonly attempts: Map<string, readonly number[]>;
   /** Every ALLOW by its hash: which nonce it used, and where its outcome lies. */
   readonly allows: Map<
     string,
@@ -102,7 +102,8 @@ function applyDecision(
   policy: CompiledPolicy | undefined,
 ): void {
   const { nonce, attempt, args_digest } = receipt;
-  if (attempt !== undefined && args_digest !== undefined) state.attempts.set(attempt, receipt.seq);
+  if (attempt !== undefined && args_digest !== undefined)
+    state.attempts.set(attempt, [...(state.attempts.get(attempt) ?? []), receipt.seq]);
   if (receipt.decision === "DENY") countDenial(state, receipt.ts_ms);
   if (receipt.resumes !== undefined) return applyResume(state, receipt, hash);
   if (nonce === undefined || args_digest === undefined) return;

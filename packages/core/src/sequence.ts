@@ -2,7 +2,7 @@
 import type { CompiledFunction, CompiledPolicy } from "./compiled-policy.ts";
 
 /** The state that a step leads to, or -1 where it is not admissible. One table look-up. */
-export function nextState(policy: CompiledPolicy, state: number, step: number): number {
+function nextState(policy: CompiledPolicy, state: number, step: number): number {
   return policy.automaton.next[state * policy.steps.length + step] ?? -1;
 }
 

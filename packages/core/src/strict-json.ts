@@ -1,80 +1,160 @@
 /** JSON text to a value, refusing what two parsers could read differently: duplicate members, lost digits, bombs. */
-import { canonicalize, type Json, JsonError, type JsonLimits } from "./canonical-json.ts";
+import {
+  canonicalCopy,
+  type Json,
+  JsonError,
+  type JsonLimits,
+  setMember,
+} from "./canonical-json.ts";
 
 /** Where no limit is given: far beyond any request, well within what one parse may hold. */
-const MAX_LENGTH = 64 * 1024 * 1024;
-/** Members, numbers, strings and brackets of a text that `JSON.parse` has accepted already. */
-const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*|[{}[\],:]/g;
+const MAX_BYTES = 32 * 1024 * 1024;
+const MAX_DEPTH = 1000;
 
 /**
- * Parses JSON text strictly: `JSON.parse` keeps the last of two members and rounds long integers, this refuses both.
+ * Parses JSON text (RFC 8259) strictly. Where `JSON.parse` keeps the last of two members and rounds long integers, this
+ * refuses both; and it reads every name as it is written, which `JSON.parse` does not always (nodejs/node#63785).
  *
  * @throws JsonError where the text is not JSON, exceeds `limits`, repeats a member, holds an integer beyond ±(2^53 − 1)
  *   or a lone surrogate.
  */
 export function parseStrictJson(text: string, limits: JsonLimits = {}): Json {
+  const bytes = limits.bytes ?? MAX_BYTES;
   // White space may pad the wire's text beyond its canonical size, but not without bound.
-  const bytes = limits.bytes ?? MAX_LENGTH / 2;
   if (text.length > bytes * 2) throw new JsonError(`larger than ${bytes} bytes`, "");
-  const value = parse(text);
-  const fault = scan(text, limits.depth ?? 1000);
-  if (fault !== undefined) throw new JsonError(fault.reason, fault.member ?? "");
-  canonicalize(value, { ...limits, safeIntegers: true });
-  return value;
+  const depth = Math.min(limits.depth ?? MAX_DEPTH, MAX_DEPTH);
+  const cursor: Cursor = { text, at: 0, depth, anyInteger: false };
+  const value = readValue(cursor, 0);
+  skipSpace(cursor);
+  if (cursor.at !== text.length) throw notJson(cursor);
+  return canonicalCopy(value, { ...limits, safeIntegers: true }).copy;
 }
 
 /** The first member that an object of this valid JSON text repeats, or `undefined`. */
 export function duplicateMember(text: string): string | undefined {
-  const fault = scan(text, Number.POSITIVE_INFINITY);
-  return fault?.member;
-}
-
-function parse(text: string): Json {
   try {
-    return JSON.parse(text) as Json;
-  } catch (cause) {
-    throw new JsonError(cause instanceof SyntaxError ? "not JSON" : "unreadable", "");
+    readValue({ text, at: 0, depth: MAX_DEPTH, anyInteger: true }, 0);
+    return undefined;
+  } catch (error) {
+    return error instanceof DuplicateMember ? error.path : undefined;
   }
 }
 
-interface Fault {
-  readonly reason: string;
-  /** Set exactly where a member is repeated. */
-  readonly member?: string;
+class DuplicateMember extends JsonError {}
+
+interface Cursor {
+  readonly text: string;
+  at: number;
+  readonly depth: number;
+  readonly anyInteger: boolean;
 }
 
-function scan(text: string, depthLimit: number): Fault | undefined {
-  const open: (Set<string> | null)[] = [];
-  let expectName = false;
-  let integer: Fault | undefined;
-  TOKEN.lastIndex = 0;
-  for (let match = TOKEN.exec(text); match !== null; match = TOKEN.exec(text)) {
-    const token = match[0];
-    const first = token.charCodeAt(0);
-    if (first === 0x7b || first === 0x5b) {
-      open.push(first === 0x7b ? new Set() : null);
-      expectName = first === 0x7b;
-      if (open.length > depthLimit) return { reason: `nested deeper than ${depthLimit} levels` };
-    } else if (first === 0x7d || first === 0x5d) {
-      open.pop();
-      expectName = false;
-    } else if (first === 0x2c) {
-      expectName = open.at(-1) !== null;
-    } else if (first === 0x22) {
-      const names = open.at(-1);
-      if (expectName && names) {
-        const name = token.includes("\\") ? (JSON.parse(token) as string) : token.slice(1, -1);
-        if (names.has(name)) return { reason: "a member stands twice", member: name };
-        names.add(name);
-        expectName = false;
-      }
-    } else if (first !== 0x3a && isUnsafeInteger(token)) {
-      integer ??= { reason: "an integer beyond ±(2^53 − 1) loses digits; send it as a string" };
+const SPACE = /[ \t\n\r]*/y;
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+// RFC 8259 §7: control characters stand in strings only as escapes.
+// oxlint-disable-next-line no-control-regex
+const PLAIN_RUN = /[^"\\\u0000-\u001f]*/y;
+const ESCAPE = /\\(?:(["\\/bfnrt])|u([0-9a-fA-F]{4}))/y;
+const ESCAPED: Readonly<Record<string, string>> = {
+  '"': '"',
+  "\\": "\\",
+  "/": "/",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+};
+const WORDS: readonly (readonly [word: string, value: Json])[] = [
+  ["true", true],
+  ["false", false],
+  ["null", null],
+];
+
+function readValue(cursor: Cursor, depth: number): Json {
+  skipSpace(cursor);
+  const first = cursor.text[cursor.at];
+  if (first === '"') return readString(cursor);
+  if (first === "{" || first === "[") {
+    if (depth >= cursor.depth) throw new JsonError(`nested deeper than ${cursor.depth} levels`, "");
+    return first === "{" ? readObject(cursor, depth + 1) : readArray(cursor, depth + 1);
+  }
+  for (const [word, value] of WORDS) {
+    if (cursor.text.startsWith(word, cursor.at)) {
+      cursor.at += word.length;
+      return value;
     }
   }
-  return integer;
+  return readNumber(cursor);
 }
 
-function isUnsafeInteger(token: string): boolean {
-  return /^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token));
+function readObject(cursor: Cursor, depth: number): Json {
+  const object: Record<string, Json> = {};
+  cursor.at++;
+  if (takes(cursor, "}")) return object;
+  do {
+    skipSpace(cursor);
+    const name = readString(cursor);
+    if (Object.hasOwn(object, name)) throw new DuplicateMember("a member stands twice", name);
+    if (!takes(cursor, ":")) throw notJson(cursor);
+    setMember(object, name, readValue(cursor, depth));
+  } while (takes(cursor, ","));
+  if (!takes(cursor, "}")) throw notJson(cursor);
+  return object;
+}
+
+function readArray(cursor: Cursor, depth: number): Json {
+  const items: Json[] = [];
+  cursor.at++;
+  if (takes(cursor, "]")) return items;
+  do items.push(readValue(cursor, depth));
+  while (takes(cursor, ","));
+  if (!takes(cursor, "]")) throw notJson(cursor);
+  return items;
+}
+
+function readString(cursor: Cursor): string {
+  if (cursor.text[cursor.at] !== '"') throw notJson(cursor);
+  cursor.at++;
+  let text = match(PLAIN_RUN, cursor)?.[0] ?? "";
+  while (cursor.text[cursor.at] !== '"') {
+    const escape = match(ESCAPE, cursor);
+    if (escape === null) throw notJson(cursor);
+    const [, letter, hex = ""] = escape;
+    text += letter === undefined ? String.fromCharCode(Number.parseInt(hex, 16)) : ESCAPED[letter];
+    text += match(PLAIN_RUN, cursor)?.[0] ?? "";
+  }
+  cursor.at++;
+  return text;
+}
+
+function readNumber(cursor: Cursor): number {
+  const token = match(NUMBER, cursor)?.[0];
+  if (token === undefined) throw notJson(cursor);
+  const value = Number(token);
+  if (!cursor.anyInteger && /^-?\d+$/.test(token) && !Number.isSafeInteger(value))
+    throw new JsonError("an integer beyond ±(2^53 − 1) loses digits; send it as a string", "");
+  return value;
+}
+
+function takes(cursor: Cursor, character: string): boolean {
+  skipSpace(cursor);
+  const here = cursor.text[cursor.at] === character;
+  if (here) cursor.at++;
+  return here;
+}
+
+function skipSpace(cursor: Cursor): void {
+  match(SPACE, cursor);
+}
+
+function match(pattern: RegExp, cursor: Cursor): RegExpExecArray | null {
+  pattern.lastIndex = cursor.at;
+  const found = pattern.exec(cursor.text);
+  if (found !== null) cursor.at = pattern.lastIndex;
+  return found;
+}
+
+function notJson(cursor: Cursor): JsonError {
+  return new JsonError(`not JSON at character ${cursor.at + 1}`, "");
 }

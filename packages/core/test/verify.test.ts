@@ -541,8 +541,13 @@ test("a file without line feeds is one unreadable line, however long, and what f
   const report = await verifyFile(chunks(endless, 10_000), { keys: keySet(key) });
   expect(report.findings).toEqual([expect.objectContaining({ code: "UNREADABLE", line: 1 })]);
   expect(report.records).toBe(chain.length + 1);
-  const unended = await verifyFile(chunks(endless.subarray(0, 900_000), 10_000), { keys: keySet(key) });
-  expect(unended.findings.map(({ code, line }) => [code, line])).toEqual([["UNREADABLE", 1], ["UNREADABLE", 1]]);
+  const unended = await verifyFile(chunks(endless.subarray(0, 900_000), 10_000), {
+    keys: keySet(key),
+  });
+  expect(unended.findings.map(({ code, line }) => [code, line])).toEqual([
+    ["UNREADABLE", 1],
+    ["UNREADABLE", 1],
+  ]);
 });
 
 test("a PEM key signs what its JWK verifies", () => {

@@ -1,0 +1,234 @@
+/** RFC 8785: one value, one text; what JSON cannot say is refused, never coerced. */
+import { isDeepStrictEqual } from "node:util";
+import canonicalizeOfNpm from "canonicalize";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { canonicalize, JsonError } from "../src/index.ts";
+import { anyJson, anyName, anyText } from "./json-arbitraries.ts";
+import { hasVectors, readVector, vectorNames } from "./public-vectors.ts";
+
+describe("the public vectors of RFC 8785", () => {
+  test.skipIf(!hasVectors("jcs/testdata/input"))("are all there", () => {
+    expect(vectorNames("jcs/testdata/input")).toEqual([
+      "arrays.json",
+      "french.json",
+      "structures.json",
+      "unicode.json",
+      "values.json",
+      "weird.json",
+    ]);
+  });
+
+  for (const name of ["arrays", "french", "structures", "unicode", "values", "weird"]) {
+    test.skipIf(!hasVectors(`jcs/testdata/input/${name}.json`))(
+      `${name} comes out byte for byte`,
+      () => {
+        const written = canonicalize(JSON.parse(readVector(`jcs/testdata/input/${name}.json`)));
+        expect(Buffer.from(written).toString("hex")).toBe(
+          readVector(`jcs/testdata/outhex/${name}.txt`).replaceAll(/\s/g, ""),
+        );
+        expect(written).toBe(readVector(`jcs/testdata/output/${name}.json`));
+      },
+    );
+  }
+
+  test.skipIf(!hasVectors("jcs/es6numbers10k.txt"))(
+    "10,000 numbers are written as ECMAScript prints them",
+    () => {
+      const wrong: string[] = [];
+      let compared = 0;
+      for (const line of readVector("jcs/es6numbers10k.txt").trimEnd().split("\n")) {
+        const [hex = "", expected] = line.split(",");
+        const number = Buffer.from(hex.padStart(16, "0"), "hex").readDoubleBE();
+        compared++;
+        if (canonicalize(number) !== expected) wrong.push(line);
+      }
+      expect({ compared, wrong }).toEqual({ compared: 10_000, wrong: [] });
+    },
+  );
+});
+
+describe("for every JSON value", () => {
+  test("the text is that of the npm package `canonicalize`", () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        expect(canonicalize(value)).toBe(canonicalizeOfNpm(value));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("the text is JSON that says the same, and is its own canonical text", () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        const text = canonicalize(value);
+        expect(isDeepStrictEqual(JSON.parse(text), JSON.parse(JSON.stringify(value)))).toBe(true);
+        expect(canonicalize(JSON.parse(text))).toBe(text);
+      }),
+    );
+  });
+
+  test("the order in which members were set does not matter", () => {
+    const members = fc.uniqueArray(fc.tuple(anyName, anyJson), {
+      selector: ([name]) => name,
+      maxLength: 8,
+    });
+    fc.assert(
+      fc.property(members, fc.infiniteStream(fc.nat()), (list, randoms) => {
+        const shuffled = list
+          .map((member) => ({ member, rank: randoms.next().value as number }))
+          .sort((a, b) => a.rank - b.rank);
+        expect(canonicalize(Object.fromEntries(shuffled.map(({ member }) => member)))).toBe(
+          canonicalize(Object.fromEntries(list)),
+        );
+      }),
+    );
+  });
+});
+
+test("members are sorted by UTF-16 code units, not by code points and not as numbers", () => {
+  expect(canonicalize({ "\ufb33": 1, "\u{1f600}": 2, "2": 3, "10": 4 })).toBe(
+    '{"10":4,"2":3,"\u{1f600}":2,"\ufb33":1}',
+  );
+});
+
+test("`__proto__` is a member like any other", () => {
+  expect(canonicalize(JSON.parse('{"b":1,"__proto__":{"a":2}}'))).toBe(
+    '{"__proto__":{"a":2},"b":1}',
+  );
+});
+
+test("-0 becomes 0", () => {
+  expect(canonicalize([-0, { a: -0 }])).toBe('[0,{"a":0}]');
+});
+
+test("an object without a prototype is an object", () => {
+  expect(canonicalize(Object.assign(Object.create(null), { a: 1 }))).toBe('{"a":1}');
+});
+
+describe("what JSON cannot say is refused with its path", () => {
+  class Money {
+    readonly amount = 1;
+  }
+  const cyclic: Record<string, unknown> = {};
+  cyclic["self"] = cyclic;
+  const sparse: unknown[] = [1];
+  sparse[2] = 1;
+  const refused: readonly (readonly [name: string, value: unknown, path: string])[] = [
+    ["undefined", { a: [0, undefined] }, "a[1]"],
+    ["a hole in an array", { a: sparse }, "a[1]"],
+    ["a function", { a: () => 1 }, "a"],
+    ["a symbol", { a: Symbol("s") }, "a"],
+    ["a BigInt", { a: { b: 1n } }, "a.b"],
+    ["NaN", { a: Number.NaN }, "a"],
+    ["Infinity", { a: Number.POSITIVE_INFINITY }, "a"],
+    ["-Infinity", { a: Number.NEGATIVE_INFINITY }, "a"],
+    ["a Date", { a: new Date(0) }, "a"],
+    ["a Map", { a: new Map() }, "a"],
+    ["a Set", { a: new Set() }, "a"],
+    ["a RegExp", { a: /x/ }, "a"],
+    ["a boxed string", { a: Object("x") }, "a"],
+    ["a class instance", { a: new Money() }, "a"],
+    ["a Uint8Array", { a: new Uint8Array(2) }, "a"],
+    ["an Error", { a: new Error("no") }, "a"],
+    ["a promise", { a: Promise.resolve(1) }, "a"],
+    ["a toJSON method", { a: { toJSON: () => 1 } }, "a.toJSON"],
+    ["a lone high surrogate", { a: "x\ud800" }, "a"],
+    ["a lone low surrogate", { a: "\udc00x" }, "a"],
+    ["swapped surrogates", { a: "\udc00\ud800" }, "a"],
+    ["a lone surrogate in a name", { "\ud800": 1 }, "\ud800"],
+  ];
+  for (const [name, value, path] of refused) {
+    test(name, () =>
+      expect(errorOf(() => canonicalize(value))).toMatchObject({ name: "JsonError", path }),
+    );
+  }
+
+  test("a cycle", () => {
+    expect(errorOf(() => canonicalize(cyclic)).message).toContain("cycle");
+  });
+
+  test("a lone surrogate anywhere in any text", () => {
+    const lone = fc.tuple(
+      anyText,
+      fc.integer({ min: 0xd800, max: 0xdfff }),
+      fc.string({ unit: "binary-ascii" }),
+    );
+    fc.assert(
+      fc.property(lone, ([before, unit, after]) => {
+        const text = `${before}\n${String.fromCharCode(unit)}\n${after}`;
+        expect(errorOf(() => canonicalize({ a: [text] })).path).toBe("a[0]");
+        expect(errorOf(() => canonicalize({ [text]: 1 }))).toBeInstanceOf(JsonError);
+      }),
+    );
+  });
+
+  test("a long path is cut short", () => {
+    let value: unknown = undefined;
+    for (let i = 0; i < 20; i++) value = { a: value };
+    expect(errorOf(() => canonicalize(value)).path).toBe("a.a.a.a.a.a.a.a…");
+  });
+});
+
+describe("limits", () => {
+  test("bytes are those of the canonical UTF-8 text, whatever the characters", () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        const bytes = Buffer.byteLength(canonicalize(value));
+        expect(canonicalize(value, { bytes })).toBe(canonicalize(value));
+        expect(errorOf(() => canonicalize(value, { bytes: bytes - 1 })).message).toContain(
+          `larger than ${bytes - 1} bytes`,
+        );
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("{} has depth 1, and what lies deeper than the limit is refused", () => {
+    expect(canonicalize({}, { depth: 1 })).toBe("{}");
+    expect(canonicalize([[1]], { depth: 2 })).toBe("[[1]]");
+    expect(errorOf(() => canonicalize({ a: [] }, { depth: 1 })).message).toContain("deeper than 1");
+    expect(errorOf(() => canonicalize([[{}]], { depth: 2 })).path).toBe("[0][0]");
+  });
+
+  test("without a limit depth ends at 1,000, long before the stack does", () => {
+    expect(canonicalize(nested(1000))).toBe(`${"[".repeat(1000)}${"]".repeat(1000)}`);
+    expect(errorOf(() => canonicalize(nested(1001)))).toBeInstanceOf(JsonError);
+    expect(errorOf(() => canonicalize(nested(1001), { depth: 5_000 }))).toBeInstanceOf(JsonError);
+    expect(errorOf(() => canonicalize(nested(200_000)))).toBeInstanceOf(JsonError);
+  });
+
+  test("keys are those of all objects together", () => {
+    const value = { a: { b: 1, c: 2 }, d: [{ e: 3 }] };
+    expect(canonicalize(value, { keys: 5 })).toBe('{"a":{"b":1,"c":2},"d":[{"e":3}]}');
+    expect(errorOf(() => canonicalize(value, { keys: 4 })).message).toContain(
+      "more than 4 members",
+    );
+  });
+
+  test("safeIntegers refuses integers whose digits a double loses, and no others", () => {
+    const strict = { safeIntegers: true };
+    for (const fine of [2 ** 53 - 1, -(2 ** 53 - 1), 0.5, 1e21, -1.5e300])
+      expect(canonicalize(fine, strict)).toBe(canonicalizeOfNpm(fine));
+    for (const lossy of [2 ** 53, -(2 ** 53), 123456789012345680000]) {
+      expect(canonicalize(lossy)).toBe(canonicalizeOfNpm(lossy));
+      expect(errorOf(() => canonicalize([lossy], strict)).path).toBe("[0]");
+    }
+  });
+});
+
+function nested(depth: number): unknown {
+  let value: unknown[] = [];
+  for (let i = 1; i < depth; i++) value = [value];
+  return value;
+}
+
+function errorOf(work: () => unknown): JsonError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof JsonError) return error;
+    throw error;
+  }
+  throw new Error("nothing was refused");
+}

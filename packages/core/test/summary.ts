@@ -1,0 +1,11 @@
+/** A chain in a few words, for tests to compare: `open`, `ALLOW`, a denial's code, `outcome succeeded`, `seal`, `context`. */
+import type { Receipt } from "../src/index.ts";
+
+/** One word or two for each record. */
+export function summary(receipts: readonly Receipt[]): readonly string[] {
+  return receipts.map((receipt) => {
+    if (receipt.kind === "outcome") return `outcome ${receipt.status}`;
+    if (receipt.kind !== "decision") return receipt.kind;
+    return receipt.deny_code ?? receipt.decision;
+  });
+}

@@ -4,7 +4,14 @@ import { gateTools, toolApproval } from "@stepgate/ai-sdk";
 import { generateText, isStepCount, tool, type ToolSet } from "ai";
 import { MockLanguageModelV4 } from "ai/test";
 import type { Gate } from "stepgate";
-import { type DeskTool, descriptions, loanInput, type ScriptedCall, scriptCalls, work } from "./loan-desk.ts";
+import {
+  type DeskTool,
+  descriptions,
+  loanInput,
+  type ScriptedCall,
+  scriptCalls,
+  work,
+} from "./loan-desk.ts";
 
 /** Lets the agent call these tools one after another, in the run `run`. */
 export async function runAiSdkAgent(
@@ -49,7 +56,12 @@ function answer(call: ScriptedCall | undefined): LanguageModelV4GenerateResult {
     return { content: [{ type: "text", text: "Done." }], finishReason, usage, warnings: [] };
   }
   const { id, name, args } = call;
-  const toolCall = { type: "tool-call", toolCallId: id, toolName: name, input: JSON.stringify(args) } as const;
+  const toolCall = {
+    type: "tool-call",
+    toolCallId: id,
+    toolName: name,
+    input: JSON.stringify(args),
+  } as const;
   const finishReason = { unified: "tool-calls", raw: "tool_calls" } as const;
   return { content: [toolCall], finishReason, usage, warnings: [] };
 }

@@ -21,7 +21,14 @@ async function inEmptyFolder<T>(run: (cwd: string) => Promise<T>): Promise<T> {
 test("walks one run to its seal, provokes each of the six codes, and leaves evidence that verifies", async () => {
   await inEmptyFolder(async (cwd) => {
     const { stdout } = await promisify(execFile)(process.execPath, [main], { cwd });
-    const codes = ["SEALED_SEQUENCE", "REPLAY_NONCE", "SEQUENCE_VIOLATION", "NO_POLICY_MATCH", "ACTION_NOT_ALLOWED", "STALE_TIMESTAMP"];
+    const codes = [
+      "SEALED_SEQUENCE",
+      "REPLAY_NONCE",
+      "SEQUENCE_VIOLATION",
+      "NO_POLICY_MATCH",
+      "ACTION_NOT_ALLOWED",
+      "STALE_TIMESTAMP",
+    ];
     for (const code of codes) expect(stdout).toContain(`DENY ${code} · did not run`);
     expect(stdout).not.toMatch(/DENY.*· RAN/);
     expect(stdout).toMatch(/loan-4711 +SEALED/);
@@ -44,8 +51,15 @@ test("runs a user's own policy and requests", async () => {
       { sequence_id: "s", function: "answer", action_type: "WRITE" },
       { sequence_id: "s", function: "ask", action_type: "READ" },
     ];
-    writeFileSync(join(cwd, "own.jsonl"), requests.map((request) => `${JSON.stringify(request)}\n`).join(""));
-    const { stdout } = await promisify(execFile)(process.execPath, [main, "--policy", "own.yaml", "--requests", "own.jsonl"], { cwd });
+    writeFileSync(
+      join(cwd, "own.jsonl"),
+      requests.map((request) => `${JSON.stringify(request)}\n`).join(""),
+    );
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [main, "--policy", "own.yaml", "--requests", "own.jsonl"],
+      { cwd },
+    );
     expect(stdout).toMatch(/answer\/WRITE +DENY SEQUENCE_VIOLATION · did not run/);
     expect(stdout).toMatch(/ask\/READ +ALLOW · ran: succeeded/);
     expect(stdout).toContain("sound");

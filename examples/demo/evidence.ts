@@ -8,7 +8,11 @@ import { importKeySet, type VerificationReport, verifyFile } from "stepgate";
 import { say } from "./narrator.ts";
 
 /** Writes `receipts.jsonl` from the store and `keys.json`, the public keys, beside it. */
-export async function leaveEvidence(from: { readonly store: string; readonly keys: string; readonly out: string }): Promise<void> {
+export async function leaveEvidence(from: {
+  readonly store: string;
+  readonly keys: string;
+  readonly out: string;
+}): Promise<void> {
   const store = sqliteStore(from.store.slice("sqlite:".length));
   try {
     const lines = Readable.from(terminated(store.lines()));

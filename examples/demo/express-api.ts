@@ -40,7 +40,10 @@ export async function startLoanApi(gate: Gate): Promise<LoanApi> {
   return {
     async post(run, route, nonce) {
       const headers = nonce === undefined ? {} : { "Stepgate-Nonce": nonce };
-      const answer = await fetch(`http://127.0.0.1:${port}/loans/${run}/${route}`, { method: "POST", headers });
+      const answer = await fetch(`http://127.0.0.1:${port}/loans/${run}/${route}`, {
+        method: "POST",
+        headers,
+      });
       await answer.arrayBuffer();
       return answer.status;
     },

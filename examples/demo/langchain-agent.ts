@@ -12,7 +12,11 @@ export async function runLangChainAgent(
   script: readonly (readonly [tool: DeskTool, amount?: number])[],
 ): Promise<void> {
   const tools = (Object.keys(descriptions) as DeskTool[]).map((name) =>
-    tool((input) => work(name, input), { name, description: descriptions[name], schema: loanInput }),
+    tool((input) => work(name, input), {
+      name,
+      description: descriptions[name],
+      schema: loanInput,
+    }),
   );
   const model = new FakeToolCallingModel({
     toolCalls: [...scriptCalls(thread, script).map((call) => [{ ...call }]), []],

@@ -6,7 +6,9 @@ import { decideOwn } from "./own-requests.ts";
 import { tellStory } from "./story.ts";
 import { leaveEvidence, showTampering, verifyEvidence } from "./evidence.ts";
 
-const { values } = parseArgs({ options: { policy: { type: "string" }, requests: { type: "string" } } });
+const { values } = parseArgs({
+  options: { policy: { type: "string" }, requests: { type: "string" } },
+});
 if ((values.policy === undefined) !== (values.requests === undefined)) {
   console.error("usage: pnpm demo [--policy POLICY.yaml --requests REQUESTS.jsonl]");
   process.exit(2);

@@ -37,10 +37,10 @@ export function narrated(gate: Gate, who: string): Gate {
 
 function tell(who: string, input: ActionInput, decision: Decision, what: string): void {
   const call = input.tool ?? `${input.function}/${input.action_type}`;
-  const answer =
-    decision.decision === "ALLOW" ? green("ALLOW") : red(`DENY ${decision.deny_code}`);
+  const answer = decision.decision === "ALLOW" ? green("ALLOW") : red(`DENY ${decision.deny_code}`);
   console.log(`  ${who.padEnd(9)} ${call.padEnd(18)} ${answer} · ${what}`);
-  if (decision.decision === "DENY") console.log(`  ${"".padEnd(9)} ${dim(`└ ${decision.message}`)}`);
+  if (decision.decision === "DENY")
+    console.log(`  ${"".padEnd(9)} ${dim(`└ ${decision.message}`)}`);
 }
 
 /** Colours only where somebody looks: `styleText` asks the stream and its environment. */

@@ -11,9 +11,11 @@ export async function decideOwn(gate: Gate, file: string): Promise<void> {
   for (const [index, line] of lines.entries()) {
     const input = read(line, `${file}:${index + 1}`);
     if (input === undefined) continue;
-    await told.enforce(input, () => "done").catch((error: unknown) => {
-      if (!(error instanceof Error) || error.name !== "DeniedError") throw error;
-    });
+    await told
+      .enforce(input, () => "done")
+      .catch((error: unknown) => {
+        if (!(error instanceof Error) || error.name !== "DeniedError") throw error;
+      });
   }
 }
 

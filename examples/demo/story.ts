@@ -65,5 +65,6 @@ export async function tellStory(gate: Gate): Promise<void> {
   }
   const missing = SIX_CODES.filter((code) => !provoked.has(code));
   if (missing.length > 0) throw new Error(`the story did not provoke ${missing.join(", ")}`);
-  if (ran.join() !== SHOULD_RUN.join()) throw new Error(`what ran is not what was allowed: ${ran.join()}`);
+  if (ran.join() !== SHOULD_RUN.join())
+    throw new Error(`what ran is not what was allowed: ${ran.join()}`);
 }

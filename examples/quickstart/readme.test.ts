@@ -8,7 +8,9 @@ import { expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
-const [program = "", output = ""] = [...readme.matchAll(/```(?:ts)?\n(.*?)```/gs)].map(([, block]) => block);
+const [program = "", output = ""] = [...readme.matchAll(/```(?:ts)?\n(.*?)```/gs)].map(
+  ([, block]) => block,
+);
 
 test("the README's first program is this example, to the letter", () => {
   expect(program).toBe(readFileSync(join(import.meta.dirname, "main.ts"), "utf8"));
@@ -18,7 +20,11 @@ test("it prints what the README says, twice in one folder too, and leaves receip
   const cwd = mkdtempSync(join(tmpdir(), "stepgate-quickstart-"));
   try {
     for (let run = 0; run < 2; run++) {
-      const { stdout } = await promisify(execFile)(process.execPath, [join(import.meta.dirname, "main.ts")], { cwd });
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        [join(import.meta.dirname, "main.ts")],
+        { cwd },
+      );
       expect(stdout).toBe(output);
     }
     expect(existsSync(join(cwd, "stepgate.db"))).toBe(true);
@@ -31,11 +37,17 @@ test("it prints what the README says, twice in one folder too, and leaves receip
 test.each(
   ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...packagesWithReadme()].map((file) => [file]),
 )("every relative link of %s leads to a file", (file) => {
-  const links = [...readFileSync(join(root, file), "utf8").matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)].map(([, link = ""]) => link);
-  const missing = links.filter((link) => !link.includes("://") && !existsSync(join(root, file, "..", link)));
+  const links = [
+    ...readFileSync(join(root, file), "utf8").matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g),
+  ].map(([, link = ""]) => link);
+  const missing = links.filter(
+    (link) => !link.includes("://") && !existsSync(join(root, file, "..", link)),
+  );
   expect(missing).toEqual([]);
 });
 
 function packagesWithReadme(): readonly string[] {
-  return ["ai-sdk", "cli", "core", "express", "langchain", "policy", "store-sqlite"].map((name) => `packages/${name}/README.md`);
+  return ["ai-sdk", "cli", "core", "express", "langchain", "policy", "store-sqlite"].map(
+    (name) => `packages/${name}/README.md`,
+  );
 }

@@ -30,10 +30,14 @@ export async function adapterOverheads(): Promise<Section> {
     ["AI SDK execute", ...aiSdkCalls(gate, sequence)],
     ["Express POST, keep-alive", http.bare, http.gated],
   ];
-  const enforce: Invoke = () => gate.enforce({ sequence_id: sequence(), tool: "read_order", args: input }, work);
+  const enforce: Invoke = () =>
+    gate.enforce({ sequence_id: sequence(), tool: "read_order", args: input }, work);
   const variants = [
     repeat("gate.enforce (decide, sign, run, outcome)", enforce),
-    ...pairs.flatMap(([name, bare, gated]) => [repeat(`${name}, bare`, bare), repeat(`${name}, gated`, gated)]),
+    ...pairs.flatMap(([name, bare, gated]) => [
+      repeat(`${name}, bare`, bare),
+      repeat(`${name}, gated`, gated),
+    ]),
   ];
   const timings = await timeVariants(variants);
   await http.close();
@@ -56,20 +60,42 @@ function repeat(name: string, invoke: Invoke): Variant {
   };
 }
 
-function langchainCalls(gate: Awaited<ReturnType<typeof benchGate>>, sequence: () => string): readonly [Invoke, Invoke] {
+function langchainCalls(
+  gate: Awaited<ReturnType<typeof benchGate>>,
+  sequence: () => string,
+): readonly [Invoke, Invoke] {
   const bare = langchainTool(work, { name: "read_order", description: "Reads an order.", schema });
   const gated = gateTool(bare, { gate, sequenceId: sequence });
   let id = 0;
-  const call = (): { name: string; args: typeof input; id: string; type: "tool_call" } => ({ name: "read_order", args: input, id: `call-${id++}`, type: "tool_call" });
+  const call = (): { name: string; args: typeof input; id: string; type: "tool_call" } => ({
+    name: "read_order",
+    args: input,
+    id: `call-${id++}`,
+    type: "tool_call",
+  });
   return [() => bare.invoke(call()), () => gated.invoke(call())];
 }
 
-function aiSdkCalls(gate: Awaited<ReturnType<typeof benchGate>>, sequence: () => string): readonly [Invoke, Invoke] {
-  const bare = { read_order: aiTool({ description: "Reads an order.", inputSchema: schema, execute: async () => work() }) };
+function aiSdkCalls(
+  gate: Awaited<ReturnType<typeof benchGate>>,
+  sequence: () => string,
+): readonly [Invoke, Invoke] {
+  const bare = {
+    read_order: aiTool({
+      description: "Reads an order.",
+      inputSchema: schema,
+      execute: async () => work(),
+    }),
+  };
   const gated = gateTools(bare, { gate, sequenceId: sequence });
   let id = 0;
-  const options = (): { toolCallId: string; messages: []; context: never } => ({ toolCallId: `call-${id++}`, messages: [], context: undefined as never });
-  const run = async (tools: typeof bare): Promise<unknown> => tools.read_order.execute?.(input, options());
+  const options = (): { toolCallId: string; messages: []; context: never } => ({
+    toolCallId: `call-${id++}`,
+    messages: [],
+    context: undefined as never,
+  });
+  const run = async (tools: typeof bare): Promise<unknown> =>
+    tools.read_order.execute?.(input, options());
   return [() => run(bare), () => run(gated)];
 }
 
@@ -78,7 +104,12 @@ async function httpCalls(
   sequence: () => string,
 ): Promise<{ readonly bare: Invoke; readonly gated: Invoke; close(): Promise<void> }> {
   const app = express();
-  const guarded = guard({ gate, tool: "read_order", sequenceId: sequence, args: (req) => req.body });
+  const guarded = guard({
+    gate,
+    tool: "read_order",
+    sequenceId: sequence,
+    args: (req) => req.body,
+  });
   app.post("/bare", express.json(), (_req, res) => void res.json(work()));
   app.post("/gated", express.json(), guarded, (_req, res) => void res.json(work()));
   const server = app.listen(0, "127.0.0.1");
@@ -88,9 +119,18 @@ async function httpCalls(
   const post = (path: string): Promise<void> =>
     new Promise((resolve, reject) => {
       const headers = { "content-type": "application/json" };
-      const sent = request({ port, host: "127.0.0.1", path, method: "POST", agent, headers }, (answer) => {
-        answer.resume().on("end", () => (answer.statusCode === 200 ? resolve() : reject(new Error(`status ${answer.statusCode}`))));
-      });
+      const sent = request(
+        { port, host: "127.0.0.1", path, method: "POST", agent, headers },
+        (answer) => {
+          answer
+            .resume()
+            .on("end", () =>
+              answer.statusCode === 200
+                ? resolve()
+                : reject(new Error(`status ${answer.statusCode}`)),
+            );
+        },
+      );
       sent.on("error", reject).end(JSON.stringify(input));
     });
   return {

@@ -28,7 +28,12 @@ const args = { order: 17, currency: "EUR", note: "as agreed" };
 
 /** A gate with keys of its own on this store. */
 export async function benchGate(store: Store): Promise<Gate> {
-  const parts = { policies: [policy], signer: generateSigningKey(), saltKey: randomBytes(32), store };
+  const parts = {
+    policies: [policy],
+    signer: generateSigningKey(),
+    saltKey: randomBytes(32),
+    store,
+  };
   return createGate({ ...parts, deadlineMs: 60_000 });
 }
 
@@ -36,11 +41,15 @@ export async function benchGate(store: Store): Promise<Gate> {
 export async function memoryDecisions(): Promise<Section> {
   const gate = await benchGate(memoryStore());
   const floor = bareReceipt();
-  const variants = [floor, ...[1, 64, 256].map((inFlight) => decisions(gate, "memory", inFlight, 2_000))];
+  const variants = [
+    floor,
+    ...[1, 64, 256].map((inFlight) => decisions(gate, "memory", inFlight, 2_000)),
+  ];
   const timings = await timeVariants(variants);
   const ratios = [1, 64, 256].map((inFlight) => ({
     name: `bare cryptography ÷ a decision, ${inFlight} in flight`,
-    value: medianOf(timings, floor.name) / medianOf(timings, `decide, memory, ${inFlight} in flight`),
+    value:
+      medianOf(timings, floor.name) / medianOf(timings, `decide, memory, ${inFlight} in flight`),
     unit: "×" as const,
   }));
   return { title: "Decisions in memory (one Ed25519 signature each)", timings, ratios };
@@ -52,12 +61,16 @@ export async function sqliteDecisions(): Promise<Section> {
   try {
     const gate = await benchGate(sqliteStore(join(folder, "gate.db")));
     const floors = [1, 64].map((rows) => bareInserts(join(folder, `floor-${rows}.db`), rows));
-    const gated = [1, 8, 64].map((inFlight) => decisions(gate, "SQLite", inFlight, inFlight === 1 ? 100 : 640));
+    const gated = [1, 8, 64].map((inFlight) =>
+      decisions(gate, "SQLite", inFlight, inFlight === 1 ? 100 : 640),
+    );
     const timings = await timeVariants([...floors, ...gated]);
     await gate.close();
     const ratios = [1, 64].map((n) => ({
       name: `bare insert ÷ a durable decision, ${n} at a time`,
-      value: medianOf(timings, `insert of 900 bytes, ${n} a transaction`) / medianOf(timings, `decide, SQLite, ${n} in flight`),
+      value:
+        medianOf(timings, `insert of 900 bytes, ${n} a transaction`) /
+        medianOf(timings, `decide, SQLite, ${n} in flight`),
       unit: "×" as const,
     }));
     return { title: "Durable decisions on SQLite (WAL, synchronous=FULL)", timings, ratios };
@@ -103,7 +116,9 @@ function bareReceipt(): Variant {
 
 function bareInserts(file: string, rowsEach: number): Variant {
   const database = new DatabaseSync(file);
-  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE row (id INTEGER PRIMARY KEY, line TEXT)");
+  database.exec(
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE row (id INTEGER PRIMARY KEY, line TEXT)",
+  );
   const insert = database.prepare("INSERT INTO row (line) VALUES (?)");
   const line = "x".repeat(900);
   return {

@@ -21,11 +21,18 @@ export interface Section {
   readonly title: string;
   readonly timings: readonly Timing[];
   /** What the figures are to be read for, as ratios or differences within this run. */
-  readonly ratios: readonly { readonly name: string; readonly value: number; readonly unit: "×" | "µs" }[];
+  readonly ratios: readonly {
+    readonly name: string;
+    readonly value: number;
+    readonly unit: "×" | "µs";
+  }[];
 }
 
 /** Times the variants in `rounds` interleaved rounds after one that is not counted. */
-export async function timeVariants(variants: readonly Variant[], rounds = 7): Promise<readonly Timing[]> {
+export async function timeVariants(
+  variants: readonly Variant[],
+  rounds = 7,
+): Promise<readonly Timing[]> {
   const samples = variants.map((): number[] => []);
   for (let round = 0; round <= rounds; round++) {
     for (const [index, variant] of variants.entries()) {
@@ -39,7 +46,11 @@ export async function timeVariants(variants: readonly Variant[], rounds = 7): Pr
 }
 
 /** Runs `operation` `count` times with `inFlight` of them under way at once. */
-export async function keepInFlight(inFlight: number, count: number, operation: (index: number) => Promise<unknown>): Promise<void> {
+export async function keepInFlight(
+  inFlight: number,
+  count: number,
+  operation: (index: number) => Promise<unknown>,
+): Promise<void> {
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < count) await operation(next++);
@@ -56,6 +67,7 @@ export function medianOf(timings: readonly Timing[], name: string): number {
 
 function summarise(name: string, samples: readonly number[]): Timing {
   const sorted = samples.toSorted((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
   return { name, min: at(0), median: at(0.5), max: at(1) };
 }

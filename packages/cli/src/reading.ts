@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { GateError, type Json, JsonError, type JsonLimits, parseStrictJson } from "@stepgate/core";
-import { jsonFaultOffset } from "./json-fault.ts";
 
 /** A file's text, which must be UTF-8. @throws GateError INVALID_INPUT, `file: reason`. */
 export async function readText(file: string | URL): Promise<string> {
@@ -40,7 +39,7 @@ export function readJson(text: string, name: string, line = 1, limits: JsonLimit
     return parseStrictJson(text, limits);
   } catch (cause) {
     if (!(cause instanceof JsonError)) throw cause;
-    const offset = text.length > MAX_POINTED_AT ? 0 : (jsonFaultOffset(text) ?? 0);
+    const offset = text.length > MAX_POINTED_AT ? 0 : (cause.offset ?? 0);
     throw unreadable(`${name}:${position(text, offset, line)}`, cause.message, cause);
   }
 }

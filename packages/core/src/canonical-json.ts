@@ -25,10 +25,14 @@ export class JsonError extends Error {
   readonly reason: string;
   readonly path: string;
 
-  constructor(reason: string, path: string) {
+  /** Where a text is at fault, in UTF-16 units from its beginning. */
+  readonly offset?: number;
+
+  constructor(reason: string, path: string, offset?: number) {
     super(path === "" ? reason : `${path}: ${reason}`);
     this.reason = reason;
     this.path = path;
+    if (offset !== undefined) this.offset = offset;
   }
 }
 

@@ -179,10 +179,7 @@ function faultOf(parts: GateParts): string | undefined {
   const { policies, store, signer, saltKey, hmacKey, mode } = parts;
   const held = Array.isArray(policies) && policies.length > 0;
   const checks: readonly (readonly [right: boolean, says: string])[] = [
-    [
-      held && policies.every(isCompiled),
-      "policies must hold policies compiled by @stepgate/policy",
-    ],
+    [held && policies.every(isCompiled), "policies must be compiled, by @stepgate/policy"],
     [STORE_METHODS.every((method) => isFunction(store?.[method])), "store must be a Store"],
     [signer !== undefined || hmacKey !== undefined, "signer is required, unless hmacKey is given"],
     [signer === undefined || isSigner(signer), "signer needs a keyId, a thumbprint, and sign"],
@@ -195,8 +192,12 @@ function faultOf(parts: GateParts): string | undefined {
     [optional(parts.gateId, isIdentifier), "gateId must be 1 to 200 of A-Z a-z 0-9 . _ : @ / -"],
     [optional(parts.logId, isLogId), "logId must be 1 to 64 of A-Z a-z 0-9 . _ -"],
     [optional(mode, isMode), "mode must be 'enforce' or 'shadow'"],
+    [
+      (parts.deadlineMs ?? 0) < 2 ** 31,
+      "deadlineMs must be below 2^31, which is all a timer can hold",
+    ],
     ...COUNTS.map((name) => {
-      const says = `${name} must be a positive whole number below 2^31`;
+      const says = `${name} must be a positive whole number`;
       return [optional(parts[name], isCount), says] as const;
     }),
   ];
@@ -230,9 +231,7 @@ const isCompiled = (policy: CompiledPolicy): boolean =>
 const isLogId = (value: unknown): boolean =>
   typeof value === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(value);
 const isMode = (value: unknown): boolean => value === "enforce" || value === "shadow";
-// What a timer can hold, and more records than any sequence needs.
-const isCount = (value: unknown): boolean =>
-  Number.isSafeInteger(value) && Number(value) > 0 && Number(value) < 2 ** 31;
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) > 0;
 const isSigner = ({ keyId, sign }: Signer): boolean =>
   typeof keyId === "string" && /^[A-Za-z0-9_-]{43}$/.test(keyId) && isFunction(sign);
 const isSame = (a: Uint8Array | undefined, b: Uint8Array): boolean =>

@@ -76,7 +76,8 @@ function readValue(cursor: Cursor, depth: number): Json {
   const first = cursor.text[cursor.at];
   if (first === '"') return readString(cursor);
   if (first === "{" || first === "[") {
-    if (depth >= cursor.depth) throw new JsonError(`nested deeper than ${cursor.depth} levels`, "");
+    if (depth >= cursor.depth)
+      throw new JsonError(`nested deeper than ${cursor.depth} levels`, "", cursor.at);
     return first === "{" ? readObject(cursor, depth + 1) : readArray(cursor, depth + 1);
   }
   for (const [word, value] of WORDS) {
@@ -94,8 +95,9 @@ function readObject(cursor: Cursor, depth: number): Json {
   if (takes(cursor, "}")) return object;
   do {
     skipSpace(cursor);
+    const at = cursor.at;
     const name = readString(cursor);
-    if (Object.hasOwn(object, name)) throw new DuplicateMember("a member stands twice", name);
+    if (Object.hasOwn(object, name)) throw new DuplicateMember("a member stands twice", name, at);
     if (!takes(cursor, ":")) throw notJson(cursor);
     setMember(object, name, readValue(cursor, depth));
   } while (takes(cursor, ","));
@@ -114,26 +116,36 @@ function readArray(cursor: Cursor, depth: number): Json {
 }
 
 function readString(cursor: Cursor): string {
-  if (cursor.text[cursor.at] !== '"') throw notJson(cursor);
+  const from = cursor.at;
+  if (cursor.text[from] !== '"') throw notJson(cursor);
   cursor.at++;
   let text = match(PLAIN_RUN, cursor)?.[0] ?? "";
   while (cursor.text[cursor.at] !== '"') {
     const escape = match(ESCAPE, cursor);
-    if (escape === null) throw notJson(cursor);
+    if (escape === null) throw notJson(cursor, from);
     const [, letter, hex = ""] = escape;
     text += letter === undefined ? String.fromCharCode(Number.parseInt(hex, 16)) : ESCAPED[letter];
     text += match(PLAIN_RUN, cursor)?.[0] ?? "";
   }
   cursor.at++;
+  if (!text.isWellFormed()) throw new JsonError("a lone surrogate is not text", "", from);
   return text;
 }
 
 function readNumber(cursor: Cursor): number {
+  const from = cursor.at;
   const token = match(NUMBER, cursor)?.[0];
   if (token === undefined) throw notJson(cursor);
   const value = Number(token);
-  if (!cursor.anyInteger && /^-?\d+$/.test(token) && !Number.isSafeInteger(value))
-    throw new JsonError("an integer beyond ±(2^53 − 1) loses digits; send it as a string", "");
+  if (!Number.isFinite(value)) throw new JsonError(`${value} is not JSON`, "", from);
+  // Written without an exponent, by the sender or canonically, an integer must be exact.
+  const integer = /^-?\d+$/.test(token) || (Number.isInteger(value) && !`${value}`.includes("e"));
+  if (integer && !cursor.anyInteger && !Number.isSafeInteger(value))
+    throw new JsonError(
+      "an integer beyond ±(2^53 − 1) loses digits; send it as a string",
+      "",
+      from,
+    );
   return value;
 }
 
@@ -155,6 +167,6 @@ function match(pattern: RegExp, cursor: Cursor): RegExpExecArray | null {
   return found;
 }
 
-function notJson(cursor: Cursor): JsonError {
-  return new JsonError(`not JSON at character ${cursor.at + 1}`, "");
+function notJson(cursor: Cursor, at: number = cursor.at): JsonError {
+  return new JsonError("not JSON", "", at);
 }

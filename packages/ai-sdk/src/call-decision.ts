@@ -1,7 +1,14 @@
 /** From a tool call to the gate's answer, once a call. Whatever goes wrong is a denial. */
-import type { ActionInput, Decision, Deny } from "@stepgate/core";
+import {
+  type ActionInput,
+  type Decision,
+  type Deny,
+  isDecision,
+  refusal,
+  warn,
+} from "@stepgate/core";
 import { createCallReader, type ReadCall, type ToolCall } from "./call.ts";
-import { denial, isDecision, unavailable, warn } from "./denial.ts";
+import { unavailable } from "./denial.ts";
 import type { Options } from "./options.ts";
 import { createTicketBox } from "./ticket.ts";
 import { createPresenter } from "./trusted-context.ts";
@@ -116,5 +123,5 @@ function inputOf({ sequenceId, agent, nonce, tool, args }: ReadCall): ActionInpu
 
 function noSequence(): Deny {
   const message = "The call belongs to no sequence; nothing ran.";
-  return denial("INVALID_REQUEST", message, "request.sequence_id");
+  return refusal("INVALID_REQUEST", message, "request.sequence_id");
 }

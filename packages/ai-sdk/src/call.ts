@@ -1,6 +1,5 @@
 /** A tool call, read at once: before anything is awaited, so that what changes afterwards changes nothing. */
-import { createHash } from "node:crypto";
-import { type Agent, canonicalize, isNonce } from "@stepgate/core";
+import { type Agent, canonicalCopy, toNonce } from "@stepgate/core";
 import type { GatedCall, Options } from "./options.ts";
 import type { TicketKey } from "./ticket.ts";
 import { contextReader } from "./trusted-context.ts";
@@ -47,20 +46,21 @@ export function createCallReader(options: Options): CallReader {
   return {
     situation,
     call({ tool, toolCallId: id, input }) {
-      const argsText = textOf(input);
+      const copied = copyOf(input);
       const found = situation();
       if (found === undefined) return undefined;
       const toolCallId = typeof id === "string" && id !== "" ? id : undefined;
       const nonce = nonceOf(options, { tool, toolCallId });
-      const args: unknown = argsText === undefined ? input : JSON.parse(argsText);
-      return { ...found, tool, toolCallId, nonce, argsText, args };
+      // Where JSON cannot say the input, the input itself, for the gate to refuse it by its path.
+      const args: unknown = copied === undefined ? input : copied.copy;
+      return { ...found, tool, toolCallId, nonce, argsText: copied?.text, args };
     },
   };
 }
 
-function textOf(input: unknown): string | undefined {
+function copyOf(input: unknown): ReturnType<typeof canonicalCopy> | undefined {
   try {
-    return canonicalize(input);
+    return canonicalCopy(input);
   } catch {
     return undefined;
   }
@@ -79,5 +79,5 @@ function nonceOf(options: Options, call: GatedCall): string | undefined {
   const id = options.nonce === undefined ? call.toolCallId : options.nonce(call);
   if (id === undefined || id === "") return undefined;
   if (typeof id !== "string") throw new TypeError("nonce must give a string, or undefined");
-  return isNonce(id) ? id : `sha256:${createHash("sha256").update(id).digest("hex")}`;
+  return toNonce(id);
 }

@@ -1,7 +1,7 @@
 /** `toolApproval`: asks the gate where the SDK asks for approval, for the native `execution-denied`, client tools and people. */
-import type { Deny } from "@stepgate/core";
+import { type Deny, refusal } from "@stepgate/core";
 import type { ModelMessage, ToolSet, TypedToolCall } from "ai";
-import { denial, reasonOf, unavailable } from "./denial.ts";
+import { reasonOf, unavailable } from "./denial.ts";
 import { type GatedSet, gatedSet } from "./gate-tools.ts";
 import { type AnyTool, isGated, isToolSearch } from "./gated-tool.ts";
 import { validated } from "./tool-context.ts";
@@ -48,9 +48,9 @@ async function statusOf<TOOLS extends ToolSet>(
   const { toolName: name, toolCallId, input } = asked.toolCall;
   const tool = offered(asked.tools, name);
   if (tool === undefined || !isGuarded(set, name, tool))
-    return denied(denial("NO_POLICY_MATCH", "This tool is not of the gated set."));
+    return denied(refusal("NO_POLICY_MATCH", "This tool is not of the gated set."));
   if (asked.toolCall.providerExecuted === true)
-    return denied(denial("NO_POLICY_MATCH", "No gate stands where this call ran."));
+    return denied(refusal("NO_POLICY_MATCH", "No gate stands where this call ran."));
   if (await needsApproval(tool, asked)) return { type: "user-approval" };
   const decision = await set.point.decideAhead(
     { tool: name, toolCallId, input },

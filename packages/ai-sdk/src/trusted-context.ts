@@ -1,5 +1,12 @@
 /** What the application vouches for reaches the sequence before its first decision, and again where it has changed. */
-import { type Agent, canonicalize, type Context, type Gate, GateError } from "@stepgate/core";
+import {
+  type Agent,
+  canonicalize,
+  type Context,
+  type Gate,
+  parseStrictJson,
+  vouch,
+} from "@stepgate/core";
 
 /** What presenting context needs of a gate. */
 export type ContextGate = Pick<Gate, "open" | "addContext" | "state">;
@@ -27,8 +34,9 @@ export function createPresenter(
     if (text === undefined) return;
     const known = presented.get(sequenceId);
     if (known?.text === text) return known.done;
-    const context = JSON.parse(text) as Context;
-    const done = after(known?.done, () => present(gate, sequenceId, agent, context));
+    // A context that was canonicalised is an object.
+    const context = parseStrictJson(text) as Context;
+    const done = after(known?.done, () => vouch(gate, sequenceId, agent, context));
     remember(presented, sequenceId, { text, done });
     return done;
   };
@@ -54,31 +62,6 @@ function canonicalText(context: Context): string {
     throw new TypeError(`gateTools: context must be a JSON object: ${String(error)}`, {
       cause: error,
     });
-  }
-}
-
-async function present(
-  gate: ContextGate,
-  sequence_id: string,
-  agent: Agent,
-  context: Context,
-): Promise<void> {
-  const { opened } = await gate.state(sequence_id);
-  if (!opened && (await openedNow(gate, { ...agent, sequence_id, context }))) return;
-  await gate.addContext(sequence_id, context);
-}
-
-/** False where somebody else opened it between the look and the opening. */
-async function openedNow(
-  gate: ContextGate,
-  opening: Parameters<Gate["open"]>[0],
-): Promise<boolean> {
-  try {
-    await gate.open(opening);
-    return true;
-  } catch (error) {
-    if (GateError.isInstance(error) && error.code === "CONFLICT") return false;
-    throw error;
   }
 }
 

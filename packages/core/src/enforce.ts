@@ -5,6 +5,7 @@ import type { JsonObject } from "./canonical-json.ts";
 import type { Allow, Decision } from "./decision.ts";
 import { DeniedError } from "./errors.ts";
 import type { Gate, OutcomeNote } from "./gate.ts";
+import { warn } from "./warning.ts";
 
 /** What enforcing needs of a gate. */
 export type Decider = Pick<Gate, "decide" | "outcome">;
@@ -190,18 +191,15 @@ async function record(
     await gate.outcome(allow, note);
   } catch (error) {
     try {
-      (options.onOutcomeError ?? warn)(error);
+      (options.onOutcomeError ?? warnOfOutcome)(error);
     } catch (second) {
-      warn(second);
+      warnOfOutcome(second);
     }
   }
 }
 
-function warn(error: unknown): void {
-  const reason = error instanceof Error ? error.message : String(error);
-  process.emitWarning(`an outcome could not be recorded, its ALLOW stays open: ${reason}`, {
-    type: "StepgateWarning",
-  });
+function warnOfOutcome(error: unknown): void {
+  warn("an outcome could not be recorded, its ALLOW stays open", error);
 }
 
 function since(started: number): number {

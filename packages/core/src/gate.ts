@@ -38,7 +38,8 @@ export interface OutcomeNote {
 }
 
 /** Where a sequence stands. */
-export interface SequenceStatus {
+export interface SequenceStatus extends Agent {
+  /** Whether it was opened; then `agent_id` and `tenant` are its owner's. */
   readonly opened: boolean;
   readonly sealed: boolean;
   /** Steps that the order admits now. */

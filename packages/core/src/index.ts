@@ -6,7 +6,9 @@ export {
   isIdentifier,
   isNonce,
 } from "./action-request.ts";
+export { isDecision, refusal, toNonce, vouch } from "./adapter.ts";
 export {
+  canonicalCopy,
   canonicalize,
   type Json,
   JsonError,
@@ -93,3 +95,4 @@ export {
   type VerifyOptions,
   verifyReceipts,
 } from "./verify.ts";
+export { warn } from "./warning.ts";

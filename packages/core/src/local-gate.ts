@@ -5,7 +5,7 @@ import { createDecide } from "./deciding.ts";
 import { enforce } from "./enforce.ts";
 import type { Gate, SequenceStatus } from "./gate.ts";
 import { assemble, type GateParts, type GateSetup } from "./gate-parts.ts";
-import { addContext, impliedOpening, openSequence } from "./opening.ts";
+import { addContext, impliedOpening, openSequence, ownerOf } from "./opening.ts";
 import type { Receipt } from "./receipt.ts";
 import type { SequenceState } from "./sequence-state.ts";
 
@@ -55,11 +55,13 @@ function statusOf(
     known ?? (setup.autoOpen ? impliedOpening(setup, sequenceId, {}, ts_ms)?.state : undefined);
   const policy = state === undefined ? undefined : setup.policies.get(state.opened.policy_digest);
   const opened = known !== undefined;
+  const owner = known === undefined ? {} : ownerOf(known.opened);
   if (state === undefined || policy === undefined)
-    return { opened, sealed: false, next_steps: [], permitted_tools: [], awaiting: [] };
+    return { opened, ...owner, sealed: false, next_steps: [], permitted_tools: [], awaiting: [] };
   const sealed = state.sealed !== undefined || ts_ms - state.opened.ts_ms > policy.lifetimeMs;
   return {
     opened,
+    ...owner,
     sealed,
     next_steps: sealed ? [] : stepsAfter(policy, state),
     permitted_tools: sealed ? [] : permittedTools(policy, state),

@@ -1,31 +1,30 @@
 /** From an Express request to the gate's decision on it. Whatever goes wrong on the way is a DENY; nothing here throws. */
-import { createHash } from "node:crypto";
 import {
   type ActionInput,
   type Agent,
   type Decision,
   type Deny,
-  DENY_CODES,
-  type DenyCode,
   type Gate,
   GateError,
+  isDecision,
   isIdentifier,
-  isNonce,
+  refusal,
+  toNonce,
+  vouch,
+  warn,
 } from "@stepgate/core";
 import type { Request } from "express";
 import { type Awaitable, callOf, type GuardOptions } from "./guard-options.ts";
-import { vouch } from "./trusted-context.ts";
-import { warn } from "./warning.ts";
 
 /** Reads the request by the guard's options, hands its context to the gate, and asks. Never rejects. */
 export async function decideRequest<A>(options: GuardOptions<A>, req: Request): Promise<Decision> {
   try {
     const sequenceId = await read("sequenceId", options.sequenceId, req);
     if (sequenceId === undefined)
-      return denial(
+      return refusal(
         "INVALID_REQUEST",
-        "request.sequence_id",
         "the request belongs to no sequence.",
+        "request.sequence_id",
       );
     const agent = await agentOf(options, req);
     const nonce = await nonceOf(options, req);
@@ -42,13 +41,15 @@ export async function decideRequest<A>(options: GuardOptions<A>, req: Request): 
     const context = options.context && (await read("context", options.context, req));
     if (context !== undefined && isIdentifier(sequenceId))
       await vouch(options.gate, sequenceId, agent, context);
-    return believed(await options.gate.decide(input));
+    const answer: unknown = await options.gate.decide(input);
+    if (isDecision(answer)) return answer;
+    throw new TypeError("the gate answered neither ALLOW nor DENY");
   } catch (error) {
     warn("a request could not be decided and was denied", error);
     // Only opening and adding context throw this: an agent or a context that no gate takes, however often it is sent.
     if (GateError.isInstance(error) && error.code === "INVALID_INPUT")
-      return denial("INVALID_REQUEST", "request", "the gate takes no such agent or context.");
-    return denial("GATE_UNAVAILABLE", undefined, "the gate could not decide this request.");
+      return refusal("INVALID_REQUEST", "the gate takes no such agent or context.", "request");
+    return refusal("GATE_UNAVAILABLE", "the gate could not decide this request.");
   }
 }
 
@@ -103,11 +104,7 @@ async function nonceOf<A>(options: GuardOptions<A>, req: Request): Promise<Nonce
 function asNonce(nonce: unknown, name: string): NonceMember {
   if (nonce === undefined) return { member: {} };
   if (typeof nonce !== "string" || nonce === "") return badNonce(`${name} is empty or no text.`);
-  return {
-    member: {
-      nonce: isNonce(nonce) ? nonce : `sha256:${createHash("sha256").update(nonce).digest("hex")}`,
-    },
-  };
+  return { member: { nonce: toNonce(nonce) } };
 }
 
 function badNonce(message: string): NonceMember {
@@ -140,39 +137,7 @@ async function refuseMalformed(gate: Gate, input: ActionInput, fault: Fault): Pr
       ? answer.receipt
       : undefined;
   return {
-    ...denial("INVALID_REQUEST", fault.rule, fault.message),
+    ...refusal("INVALID_REQUEST", fault.message, fault.rule),
     ...(receipt === undefined ? {} : { receipt }),
-  };
-}
-
-/** An answer of a known shape. ALLOW is what says so in every member; @throws TypeError for what is neither answer. */
-function believed(answer: Decision): Decision {
-  if (
-    answer.decision === "ALLOW" &&
-    answer.proceed === true &&
-    isObject(answer.args) &&
-    isObject(answer.receipt)
-  )
-    return answer;
-  if (
-    answer.decision === "DENY" &&
-    typeof answer.proceed === "boolean" &&
-    DENY_CODES.includes(answer.deny_code)
-  )
-    return answer;
-  throw new TypeError("the gate answered neither ALLOW nor DENY");
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function denial(deny_code: DenyCode, rule: string | undefined, message: string): Deny {
-  return {
-    decision: "DENY",
-    proceed: false,
-    deny_code,
-    ...(rule === undefined ? {} : { rule }),
-    message,
   };
 }

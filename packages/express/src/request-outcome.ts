@@ -1,8 +1,7 @@
 /** What became of an allowed request, by its response: recorded once, when it was answered or the client had gone. */
-import type { Allow, OutcomeNote, OutcomeStatus } from "@stepgate/core";
+import { type Allow, type OutcomeNote, type OutcomeStatus, warn } from "@stepgate/core";
 import type { Response } from "express";
 import type { GuardOptions } from "./guard-options.ts";
-import { warn } from "./warning.ts";
 
 /** Records the outcome on `finish`, or as `unknown` on a `close` that comes first; whichever it is, once. */
 export function recordWhenAnswered<A>(options: GuardOptions<A>, allow: Allow, res: Response): void {

@@ -4,7 +4,9 @@ import {
   type Agent,
   type Decision,
   type Deny,
-  type DenyCode,
+  isDecision,
+  refusal,
+  warn,
 } from "@stepgate/core";
 import { callNonce, member } from "./call-nonce.ts";
 import type { CallInfo, GateCallOptions } from "./gate-options.ts";
@@ -29,8 +31,9 @@ export async function decideCall(
   try {
     const request = requestOf(options, call, args);
     if ("decision" in request) return request;
-    const decision = await options.gate.decide(request);
-    return isDecision(decision) ? decision : unavailable("an answer that is no decision");
+    const answer: unknown = await options.gate.decide(request);
+    // INVARIANT: an action runs only on a value that passed here, so an unknown shape is never an ALLOW.
+    return isDecision(answer) ? answer : unavailable("an answer that is no decision");
   } catch (error) {
     return unavailable(error);
   }
@@ -73,7 +76,7 @@ function requestOf(
   const info = callInfo(call);
   const sequence = sequenceOf(options, info);
   if (sequence === undefined)
-    return deny("INVALID_REQUEST", "request.sequence_id", "there is no sequence for this call.");
+    return refusal("INVALID_REQUEST", "there is no sequence for this call.", "request.sequence_id");
   const nonce = options.nonce?.(info) ?? callNonce(call.toolCallId, stateOf(call.config));
   return {
     sequence_id: sequence.sequence_id,
@@ -92,37 +95,12 @@ function stateOf(config: unknown): unknown {
   );
 }
 
-/** INVARIANT: an action runs only on a value that passed here, so an unknown shape is never an ALLOW. */
-function isDecision(value: Decision): boolean {
-  const args = member(value, "args");
-  const runnable = typeof args === "object" && args !== null;
-  if (member(value, "decision") === "ALLOW") return member(value, "proceed") === true && runnable;
-  return (
-    member(value, "decision") === "DENY" &&
-    typeof member(value, "deny_code") === "string" &&
-    (member(value, "proceed") !== true || runnable)
-  );
-}
-
 /** For the operator; the model is told no more than the code. */
 export function warnOf(consequence: string, cause: unknown): void {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  process.emitWarning(`${consequence}: the gate, or a function of its options, failed: ${reason}`, {
-    type: "StepgateWarning",
-  });
+  warn(`${consequence}: the gate, or a function of its options, failed`, cause);
 }
 
 function unavailable(cause: unknown): Deny {
   warnOf("a call was denied", cause);
-  return deny("GATE_UNAVAILABLE", undefined, "the gate could not decide.");
-}
-
-function deny(deny_code: DenyCode, rule: string | undefined, message: string): Deny {
-  return {
-    decision: "DENY",
-    proceed: false,
-    deny_code,
-    ...(rule === undefined ? {} : { rule }),
-    message,
-  };
+  return refusal("GATE_UNAVAILABLE", "the gate could not decide.");
 }

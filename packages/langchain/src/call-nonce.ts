@@ -1,6 +1,5 @@
 /** The nonce of a tool call: one that it keeps when LangGraph comes back to it, and that no other call has. */
-import { createHash } from "node:crypto";
-import { isNonce } from "@stepgate/core";
+import { toNonce } from "@stepgate/core";
 
 /**
  * `<message id>:<tool-call id>`, with the id of the AI message that carries the call; the call id alone where no such
@@ -13,8 +12,7 @@ import { isNonce } from "@stepgate/core";
 export function callNonce(toolCallId: string | undefined, state: unknown): string | undefined {
   if (toolCallId === undefined) return undefined;
   const message = carrierOf(toolCallId, state);
-  const nonce = message === undefined ? toolCallId : `${message}:${toolCallId}`;
-  return isNonce(nonce) ? nonce : `sha256:${createHash("sha256").update(nonce).digest("hex")}`;
+  return toNonce(message === undefined ? toolCallId : `${message}:${toolCallId}`);
 }
 
 /** The id of the last message that carries the call; with repeated bare ids, the last is the one that runs. */

@@ -1,6 +1,7 @@
 /** What the application vouches for, told to the gate before the agent's turn. */
 import type { BaseMessage } from "@langchain/core/messages";
 import type { InteropZodObject } from "@langchain/core/utils/types";
+import { vouch } from "@stepgate/core";
 import type { Runtime } from "langchain";
 import { callInfo, sequenceOf } from "./call-decision.ts";
 import type { GateMiddlewareOptions, TrustInput } from "./gate-options.ts";
@@ -29,9 +30,5 @@ export async function vouchForTurn<S extends InteropZodObject>(
     messages,
     ...(threadId === undefined ? {} : { threadId }),
   });
-  const { opened, sealed } = await gate.state(sequence_id);
-  if (sealed) return;
-  await (opened
-    ? gate.addContext(sequence_id, context)
-    : gate.open({ sequence_id, context, ...agent }));
+  await vouch(gate, sequence_id, agent, context);
 }

@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { createGate, type Gate, generateSigningKey, memoryStore, type Store } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
 import { sqliteStore } from "@stepgate/store-sqlite";
-import { keepInFlight, medianOf, type Section, timeVariants, type Variant } from "./measure.ts";
+import { keepInFlight, pairedMedian, type Section, timeVariants, type Variant } from "./measure.ts";
 
 const policy = compilePolicy({
   schema: "stepgate.policy/1",
@@ -48,8 +48,11 @@ export async function memoryDecisions(): Promise<Section> {
   const timings = await timeVariants(variants);
   const ratios = [1, 64, 256].map((inFlight) => ({
     name: `bare cryptography ÷ a decision, ${inFlight} in flight`,
-    value:
-      medianOf(timings, floor.name) / medianOf(timings, `decide, memory, ${inFlight} in flight`),
+    value: pairedMedian(
+      timings,
+      [floor.name, `decide, memory, ${inFlight} in flight`],
+      (bare, decision) => bare / decision,
+    ),
     unit: "×" as const,
   }));
   return { title: "Decisions in memory (one Ed25519 signature each)", timings, ratios };
@@ -68,9 +71,11 @@ export async function sqliteDecisions(): Promise<Section> {
     await gate.close();
     const ratios = [1, 64].map((n) => ({
       name: `bare insert ÷ a durable decision, ${n} at a time`,
-      value:
-        medianOf(timings, `insert of 900 bytes, ${n} a transaction`) /
-        medianOf(timings, `decide, SQLite, ${n} in flight`),
+      value: pairedMedian(
+        timings,
+        [`insert of 900 bytes, ${n} a transaction`, `decide, SQLite, ${n} in flight`],
+        (bare, decision) => bare / decision,
+      ),
       unit: "×" as const,
     }));
     return { title: "Durable decisions on SQLite (WAL, synchronous=FULL)", timings, ratios };

@@ -14,6 +14,8 @@ export interface Timing {
   readonly min: number;
   readonly median: number;
   readonly max: number;
+  /** Each round's figure, in order: variants of one round ran under the same conditions. */
+  readonly rounds: readonly number[];
 }
 
 /** A section of the report: variants that belong together. */
@@ -58,16 +60,33 @@ export async function keepInFlight(
   await Promise.all(Array.from({ length: inFlight }, lane));
 }
 
-/** The median of one variant, by name. */
-export function medianOf(timings: readonly Timing[], name: string): number {
+/**
+ * The median over the rounds of what `combine` makes of these variants' figures. Round by round, for a machine that was
+ * slow in one round was slow for all of them.
+ */
+export function pairedMedian(
+  timings: readonly Timing[],
+  names: readonly string[],
+  combine: (a: number, b: number, c: number) => number,
+): number {
+  const columns = names.map((name) => roundsOf(timings, name));
+  const [first = []] = columns;
+  const combined = first.map((_, round) => {
+    const figure = (column: number): number => columns[column]?.[round] ?? Number.NaN;
+    return combine(figure(0), figure(1), figure(2));
+  });
+  return summarise("", combined).median;
+}
+
+function roundsOf(timings: readonly Timing[], name: string): readonly number[] {
   const found = timings.find((timing) => timing.name === name);
   if (found === undefined) throw new Error(`nothing was measured as '${name}'`);
-  return found.median;
+  return found.rounds;
 }
 
 function summarise(name: string, samples: readonly number[]): Timing {
   const sorted = samples.toSorted((a, b) => a - b);
   const at = (share: number): number =>
     sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
-  return { name, min: at(0), median: at(0.5), max: at(1) };
+  return { name, min: at(0), median: at(0.5), max: at(1), rounds: samples };
 }

@@ -89,7 +89,7 @@ function langchainCalls(
   const call = (): { name: string; args: typeof input; id: string; type: "tool_call" } => ({
     name: "read_order",
     args: input,
-    id: `call-${id++}`,
+    id: `langchain-${id++}`,
     type: "tool_call",
   });
   return [() => bare.invoke(call()), () => gated.invoke(call())];
@@ -109,7 +109,7 @@ function aiSdkCalls(
   const gated = gateTools(bare, { gate, sequenceId: sequence });
   let id = 0;
   const options = (): { toolCallId: string; messages: []; context: never } => ({
-    toolCallId: `call-${id++}`,
+    toolCallId: `ai-sdk-${id++}`,
     messages: [],
     context: undefined as never,
   });

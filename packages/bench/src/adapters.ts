@@ -121,7 +121,7 @@ function aiSdkCalls(
 async function httpCalls(
   gate: Awaited<ReturnType<typeof benchGate>>,
   sequence: () => string,
-): Promise<{ readonly bare: Invoke; readonly gated: Invoke; close(): Promise<void> }> {
+): Promise<{ readonly byHand: Invoke; readonly gated: Invoke; close(): Promise<void> }> {
   const app = express();
   const guarded = guard({
     gate,

@@ -507,18 +507,18 @@ const QUICKLY = 5_000;
 describe("huge input is refused without being walked to its end", () => {
   test.each<[string, () => unknown]>([
     [
-      "an array of five million numbers",
-      () => ({ ...SOUND, args: { list: Array.from({ length: 5_000_000 }, () => 1) } }),
+      "an array of a million numbers",
+      () => ({ ...SOUND, args: { list: Array.from({ length: 1_000_000 }, () => 1) } }),
     ],
     [
-      "an array of five million empty strings",
-      () => ({ ...SOUND, args: { list: Array.from({ length: 5_000_000 }, () => "") } }),
+      "an array of a million empty strings",
+      () => ({ ...SOUND, args: { list: Array.from({ length: 1_000_000 }, () => "") } }),
     ],
     [
       "an array with a length and nothing in it",
       () => ({ ...SOUND, args: { list: Object.assign([], { length: 4_294_967_295 }) } }),
     ],
-    ["a million keys", () => ({ ...SOUND, args: manyKeys(1_000_000) })],
+    ["200,000 keys", () => ({ ...SOUND, args: manyKeys(200_000) })],
     ["a text of 200 MB", () => ({ ...SOUND, args: { text: "x".repeat(200_000_000) } })],
     ["a nonce of 200 MB", () => ({ ...SOUND, nonce: "x".repeat(200_000_000) })],
     ["a nest of 100,000 arrays", () => ({ ...SOUND, args: { list: deepArray(100_000) } })],
@@ -554,7 +554,19 @@ test("of an endless array no more is read than the cap can hold", () => {
   expect(reads).toBeLessThan(256 * 1024 + 2);
 });
 
-test("of too many members no value is read", () => {
+test("of members that no request has no value is read", () => {
+  let reads = 0;
+  const input = new Proxy(
+    Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`k${i}`, 1])),
+    { get: () => reads++ },
+  );
+  expect(readActionRequest(input, FILLING)).toMatchObject({
+    member: "sequence_id",
+  });
+  expect(reads).toBeLessThan(20);
+});
+
+test("of too many arguments no value is read", () => {
   let reads = 0;
   const args = new Proxy(manyKeys(10_001), { get: () => reads++ });
   expect(fault({ ...SOUND, args })).toBe("request.args");

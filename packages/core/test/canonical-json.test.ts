@@ -170,6 +170,43 @@ describe("what JSON cannot say is refused with its path", () => {
   });
 });
 
+describe("the work that a value can cause is bounded", () => {
+  const limits = { bytes: 256 * 1024, depth: 64, keys: 10_000 };
+
+  test.each([
+    ["arrays", () => [] as unknown[]],
+    ["objects", () => ({})],
+  ])("by the cap on bytes, for empty %s as well", (_name, empty) => {
+    let reads = 0;
+    const list = new Proxy([], {
+      get: (_target, name) => (name === "length" ? 1_000_000 : (reads++, empty())),
+    });
+    expect(() => canonicalize({ list }, limits)).toThrow(JsonError);
+    expect(reads).toBeLessThan(256 * 1024);
+  });
+
+  test("for a list within a list within a list: 64 objects that mean 2^64", () => {
+    let reads = 0;
+    let bomb: unknown = [];
+    // Half as deep as allowed, so that an unbounded walk ends within this test.
+    for (let i = 0; i < 20; i++)
+      bomb = new Proxy([bomb, bomb], {
+        get: (target, name, self) => (reads++, Reflect.get(target, name, self)),
+      });
+    expect(() => canonicalize(bomb, limits)).toThrow(JsonError);
+    expect(reads).toBeLessThan(2_000_000);
+  });
+
+  test("and a value of exactly the cap is within it, however deep", () => {
+    for (let depth = 1; depth < 60; depth++) {
+      let value: unknown = 1;
+      for (let i = 0; i < depth; i++) value = depth % 2 === 0 ? [value] : { a: value };
+      const text = JSON.stringify([value, "last"]);
+      expect(canonicalize([value, "last"], { bytes: text.length })).toBe(text);
+    }
+  });
+});
+
 describe("limits", () => {
   test("bytes are those of the canonical UTF-8 text, whatever the characters", () => {
     fc.assert(

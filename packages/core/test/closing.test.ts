@@ -12,11 +12,13 @@ import {
   memoryStore,
   type OutcomeNote,
   recordHash,
+  type Store,
 } from "../src/index.ts";
 import { heldClock } from "./held-clock.ts";
 import { REFUNDS } from "./policies.ts";
 import { summary } from "./summary.ts";
 
+const NOTE = { sequence_id: "s", function: "note", action_type: "READ" } as const;
 const CALL: ActionInput = { sequence_id: "s", tool: "get_order", args: { order: 17 } };
 
 async function allowed(gate: Gate, input: ActionInput = CALL): Promise<Allow> {
@@ -132,6 +134,36 @@ describe("an outcome", () => {
     expect(summary(await receipts("s"))).toEqual(["open", "ALLOW"]);
   });
 
+  test.each([undefined, null])("an outcome of %o is INVALID_INPUT", async (nothing) => {
+    const { gate } = await openTestGate(REFUNDS);
+    await expect(gate.outcome(nothing as never, { status: "failed" })).rejects.toMatchObject({
+      code: "INVALID_INPUT",
+    });
+    await expect(gate.outcome(await allowed(gate), nothing as never)).rejects.toMatchObject({
+      code: "INVALID_INPUT",
+    });
+  });
+
+  test("a result that cannot be looked at has no digest; its outcome is recorded all the same", async () => {
+    const { gate, receipts } = await openTestGate(REFUNDS);
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const lazy = {
+      get rows(): never {
+        throw new Error("the cursor is closed");
+      },
+    };
+    await gate.enforce(NOTE, () => lazy);
+    await gate.enforce(NOTE, () => ({ proxy }));
+    expect(summary(await receipts("s"))).toEqual([
+      "open",
+      "ALLOW",
+      "outcome succeeded",
+      "ALLOW",
+      "outcome succeeded",
+    ]);
+  });
+
   test("comes through after the seal and after the lifetime's end", async () => {
     const clock = heldClock();
     const { gate, receipts } = await openTestGate(REFUNDS, { clock: clock.clock });
@@ -151,6 +183,18 @@ describe("a person's seal", () => {
     expect(await gate.seal("s", "again", "bob")).toEqual(first);
     expect(summary(await receipts("s"))).toEqual(["open", "seal"]);
   });
+
+  test.each([undefined, null, 5, {}, ["stop"]])(
+    "a seal with the reason %o is INVALID_INPUT, not a record without a reason",
+    async (reason) => {
+      const { gate, store } = await openTestGate(REFUNDS);
+      await gate.open({ sequence_id: "s" });
+      await expect(gate.seal("s", reason as string)).rejects.toMatchObject({
+        code: "INVALID_INPUT",
+      });
+      expect(await Array.fromAsync(store.lines())).toHaveLength(1);
+    },
+  );
 
   test("may follow the seal of an ALLOW", async () => {
     const { gate, receipts } = await openTestGate(REFUNDS);
@@ -247,6 +291,52 @@ describe("what a crash left open", () => {
       "open",
       "ALLOW",
       "outcome unknown",
+    ]);
+  });
+
+  test("in a sequence that is full keeps no gate from starting", async () => {
+    const store = memoryStore();
+    const before = await createGate({ ...parts, store, gateId: "gate-a" });
+    await allowed(before, NOTE);
+    await allowed(before, { ...NOTE, sequence_id: "t" });
+    const after = await createGate({ ...parts, store, gateId: "gate-a", maxRecords: 2 });
+    expect(await Array.fromAsync(after.receipts("s"))).toHaveLength(2);
+  });
+
+  test("in a sequence whose chain is broken keeps neither the gate from starting nor the others open", async () => {
+    const store = memoryStore();
+    const before = await createGate({ ...parts, store, gateId: "gate-a" });
+    await allowed(before, NOTE);
+    await allowed(before, { ...NOTE, sequence_id: "t" });
+    const broken: Store = {
+      ...store,
+      read: async (id, from, count) => (id === "s" ? ["no JSON"] : store.read(id, from, count)),
+    };
+    const after = await createGate({ ...parts, store: broken, gateId: "gate-a" });
+    expect(await after.decide(NOTE)).toMatchObject({ deny_code: "STORE_UNAVAILABLE" });
+    expect(summary(await Array.fromAsync(after.receipts("t")))).toEqual([
+      "open",
+      "ALLOW",
+      "outcome unknown",
+    ]);
+  });
+
+  test("is told by the store: every ALLOW without an outcome, and nothing else", async () => {
+    const clock = heldClock();
+    const store = memoryStore();
+    const gate = await createGate({ ...parts, store, clock: clock.clock, gateId: "gate-a" });
+    await gate.decide({ sequence_id: "s", tool: "close" });
+    const allow = await allowed(gate);
+    const done = await allowed(gate, { sequence_id: "s", tool: "refund" });
+    await gate.outcome(done, { status: "succeeded" });
+    await gate.seal("s", "stop");
+    expect(await Array.fromAsync(store.openAllows())).toEqual([
+      {
+        sequence_id: "s",
+        hash: recordHash(allow.receipt),
+        gate_id: "gate-a",
+        expires_ms: clock.clock() + 60_000,
+      },
     ]);
   });
 });

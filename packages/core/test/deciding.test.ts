@@ -3,6 +3,7 @@ import { openTestGate } from "@stepgate/contract";
 import { describe, expect, test } from "vitest";
 import {
   type ActionInput,
+  canonicalize,
   type Allow,
   type Decision,
   type Gate,
@@ -21,6 +22,7 @@ const ATTEMPT = "AAAAAAAAAAAAAAAAAAAAAA";
 const OTHER_ATTEMPT = "BBBBBBBBBBBBBBBBBBBBBB";
 const GET_ORDER = { sequence_id: "s", tool: "get_order" } as const;
 const REFUND = { sequence_id: "s", tool: "refund" } as const;
+const NOTE = { sequence_id: "s", function: "note", action_type: "READ" } as const;
 const CLOSE = { sequence_id: "s", tool: "close" } as const;
 
 describe("the same attempt again", () => {
@@ -108,6 +110,15 @@ describe("the same attempt again", () => {
     const decision = await gate.decide({ ...first, agent_id: "thief" });
     expect(decision).toMatchObject({ deny_code: "INVALID_REQUEST", rule: "request.agent_id" });
     expect(decision).not.toHaveProperty("args_key");
+  });
+
+  test("is answered also after the attempt was used for another question", async () => {
+    const { gate } = await open();
+    const answer = await gate.decide(first);
+    await gate.decide({ ...first, nonce: "m" });
+    expect(await gate.decide(first)).toMatchObject({ decision: "ALLOW", receipt: answer.receipt });
+    await gate.decide({ ...first, args: { other: 1 } });
+    expect(await gate.decide(first)).toMatchObject({ decision: "ALLOW", receipt: answer.receipt });
   });
 
   test("is never returned for INVALID_REQUEST", async () => {
@@ -342,6 +353,17 @@ describe("the seal", () => {
     ]);
   });
 
+  test("by the lifetime's end no step is next, in a denial as in `state`", async () => {
+    const clock = heldClock();
+    const { gate } = await openTestGate(REFUNDS, { clock: clock.clock });
+    await gate.open({ sequence_id: "s" });
+    clock.pass(3_600_001);
+    expect(await gate.decide({ sequence_id: "s", tool: "get_order" })).toMatchObject({
+      deny_code: "SEALED_SEQUENCE",
+      next_steps: [],
+    });
+  });
+
   test("the end of its lifetime is a seal: the last millisecond is within", async () => {
     const clock = heldClock();
     const { gate, receipts } = await openTestGate(REFUNDS, { clock: clock.clock });
@@ -449,6 +471,37 @@ describe("the shares of the store", () => {
     });
   });
 
+  test("a malformed request that there is no place for is OVERLOADED, and counted", async () => {
+    const clock = heldClock();
+    const { gate, receipts } = await openTestGate(REFUNDS, {
+      clock: clock.clock,
+      maxDenialsPerSecond: 1,
+    });
+    await gate.open({ sequence_id: "s" });
+    const bad = { ...CLOSE, nonce: "" };
+    expect(await gate.decide(bad)).toMatchObject({
+      deny_code: "INVALID_REQUEST",
+      receipt: { seq: 1 },
+    });
+    expect(await gate.decide(bad)).toMatchObject({ deny_code: "OVERLOADED", rule: "overload" });
+    expect(await gate.decide(bad)).toMatchObject({ deny_code: "OVERLOADED" });
+    clock.pass(1_000);
+    expect(await gate.decide(bad)).toMatchObject({
+      deny_code: "INVALID_REQUEST",
+      receipt: { seq: 2, unrecorded: 2 },
+    });
+    expect(await receipts("s")).toHaveLength(3);
+  });
+
+  test("hold while the clock stands behind the records", async () => {
+    const clock = heldClock();
+    const { gate, receipts } = await openTestGate(REFUNDS, { clock: clock.clock });
+    await gate.open({ sequence_id: "s" });
+    clock.pass(-30_000);
+    for (let i = 0; i < 250; i++) await gate.decide({ sequence_id: "s", tool: "close" });
+    expect(await receipts("s")).toHaveLength(101);
+  });
+
   test("a flood of denials in one second leaves a chain that verifies", async () => {
     const { gate, key, receipts } = await openTestGate(REFUNDS, { clock: () => 1_800_000_000_000 });
     const answers = await Promise.all(Array.from({ length: 400 }, () => gate.decide(CLOSE)));
@@ -529,6 +582,19 @@ describe("what the caller gets", () => {
     const allow = (await deciding) as Allow;
     expect(allow.args).toEqual({ order: 17, nested: { amount: 1 } });
     expect(allow.receipt).toMatchObject({ sequence_id: "s", tool: "get_order" });
+  });
+
+  test("names that V8 misreads are decided as they were sent (nodejs/node#63785)", async () => {
+    const { gate } = await openTestGate(REFUNDS);
+    // Having read `x\\`, JSON.parse of Node 24 reads `x\n` and `x"` as `x\\` where they follow the same members.
+    const NAMES = ["\n", '"', "\\", "\u0001"];
+    for (const [i, name] of NAMES.entries()) {
+      await gate.decide({ ...NOTE, args: { [`p${i}`]: 0, "to\\": "primed" } });
+      const args = { [`p${i}`]: 0, [`to${name}`]: "x" };
+      expect(canonicalize(((await gate.decide({ ...NOTE, args })) as Allow).args)).toBe(
+        canonicalize(args),
+      );
+    }
   });
 
   test("`__proto__` among the arguments stays a member, and pollutes nothing", async () => {
@@ -701,6 +767,33 @@ describe("many at once", () => {
   });
 });
 
+describe("two gates that have one sequence at hand", () => {
+  async function two() {
+    const parts = { store: memoryStore(), saltKey: new Uint8Array(32) };
+    const { gate: a } = await openTestGate(REFUNDS, parts);
+    const { gate: b } = await openTestGate(REFUNDS, parts);
+    await a.open({ sequence_id: "s" });
+    // Both have the sequence at hand from here on.
+    await b.state("s");
+    return { a, b };
+  }
+
+  test("`state` tells what the other decided", async () => {
+    const { a, b } = await two();
+    await a.decide(GET_ORDER);
+    expect((await b.state("s")).next_steps).toEqual(["refund"]);
+  });
+
+  test("the outcome of an ALLOW of one may be reported to the other", async () => {
+    const { a, b } = await two();
+    const allow = (await a.decide(GET_ORDER)) as Allow;
+    expect(await b.outcome(allow, { status: "succeeded" })).toMatchObject({
+      status: "succeeded",
+      seq: 2,
+    });
+  });
+});
+
 describe("long chains and full caches", () => {
   test("a chain of more than a thousand records is read in pages, by a gate that has not seen it too", async () => {
     const parts = { store: memoryStore(), saltKey: new Uint8Array(32) };
@@ -713,7 +806,9 @@ describe("long chains and full caches", () => {
         action_type: "READ",
         nonce: `n${i}`,
       });
+    expect((await gate.decide(REFUND)).receipt?.seq).toBe(2_012);
     const { gate: other, receipts } = await openTestGate(REFUNDS, parts);
+    expect((await other.state("s")).next_steps).toEqual(["refund", "close"]);
     expect(
       await other.decide({
         sequence_id: "s",
@@ -721,13 +816,13 @@ describe("long chains and full caches", () => {
         action_type: "READ",
         nonce: "n2009",
       }),
-    ).toMatchObject({ deny_code: "REPLAY_NONCE", receipt: { seq: 2_012 } });
+    ).toMatchObject({ deny_code: "REPLAY_NONCE", receipt: { seq: 2_013 } });
     expect(await other.decide({ sequence_id: "s", tool: "refund" })).toMatchObject({
       decision: "ALLOW",
-      receipt: { seq: 2_013 },
+      receipt: { seq: 2_014 },
     });
     expect((await receipts("s")).map(({ seq }) => seq)).toEqual(
-      Array.from({ length: 2_014 }, (_, i) => i),
+      Array.from({ length: 2_015 }, (_, i) => i),
     );
   });
 

@@ -186,6 +186,19 @@ describe.each([
     ]);
   });
 
+  test("an action that was aborted on its way and throws may have done anything: `unknown`", async () => {
+    const { gate, words } = await fixture();
+    const controller = new AbortController();
+    const aborted = (): never => {
+      controller.abort();
+      throw new Error("half way");
+    };
+    await expect(of(gate)(CALL, aborted, { signal: controller.signal })).rejects.toThrow(
+      "half way",
+    );
+    expect(await words()).toEqual(["open", "ALLOW", "outcome unknown"]);
+  });
+
   test("an abort once the action runs is the action's affair", async () => {
     const { gate, words } = await fixture();
     const controller = new AbortController();
@@ -196,20 +209,28 @@ describe.each([
   });
 });
 
-test("the outcome has a digest of the result, and a duration in whole milliseconds", async () => {
+test("the outcome has a digest of the result, and a duration in whole milliseconds, however it ended", async () => {
   const { gate, outcomes } = await fixture();
-  await gate.enforce(CALL, async () => {
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    return { found: true };
+  const wait = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 30));
+  await gate.enforce(CALL, async () => (await wait(), { found: true }));
+  const refund = { sequence_id: "s", tool: "refund" };
+  await errorOf(gate.enforce(refund, async () => (await wait(), Promise.reject(new Error("no")))));
+  const streaming = performStream(gate, await allowed(gate, refund), async function* () {
+    await wait();
+    yield 1;
   });
-  const [outcome] = await outcomes();
-  expect(outcome).toMatchObject({
+  await Array.fromAsync(streaming);
+  const [succeeded, failed, streamed] = await outcomes();
+  expect(succeeded).toMatchObject({
     status: "succeeded",
     result_digest: expect.stringMatching(/^hmac-sha256:[0-9a-f]{64}$/),
   });
-  const { duration_ms } = outcome as { readonly duration_ms: number };
-  expect(duration_ms).toBeGreaterThanOrEqual(25);
-  expect(Number.isInteger(duration_ms)).toBe(true);
+  expect(failed).not.toHaveProperty("result_digest");
+  for (const outcome of [succeeded, failed, streamed]) {
+    const { duration_ms } = outcome as { readonly duration_ms: number };
+    expect(duration_ms).toBeGreaterThanOrEqual(25);
+    expect(Number.isInteger(duration_ms)).toBe(true);
+  }
 });
 
 describe("perform, with a decision at hand", () => {
@@ -286,6 +307,29 @@ describe("in shadow mode", () => {
         code: "INVALID_REQUEST",
       });
     expect(ran).toBe(false);
+  });
+});
+
+describe("a call that was aborted, or that nobody began", () => {
+  test("does not run in shadow mode either", async () => {
+    const { gate } = await fixture({ mode: "shadow" });
+    const denied = await gate.decide({ sequence_id: "s", tool: "close" });
+    let ran = 0;
+    const options = { signal: AbortSignal.abort(new Error("left")) };
+    await expect(perform(gate, denied, () => ran++, options)).rejects.toThrow("left");
+    await expect(performStream(gate, denied, () => (ran++, []), options).next()).rejects.toThrow(
+      "left",
+    );
+    expect(ran).toBe(0);
+  });
+
+  test("is `interrupted`, as a stream that nobody reads", async () => {
+    const { gate, words } = await fixture();
+    let ran = 0;
+    const stream = performStream(gate, await allowed(gate), () => (ran++, []));
+    await stream.return(undefined);
+    expect(ran).toBe(0);
+    expect(await words()).toEqual(["open", "ALLOW", "outcome interrupted"]);
   });
 });
 

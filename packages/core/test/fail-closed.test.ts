@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   type ActionInput,
+  type Allow,
   type CompiledPolicy,
   createGate,
   DENY_CODES,
@@ -18,15 +19,17 @@ import {
   memoryStore,
   recordHash,
   type Signer,
+  type Store,
   verifyReceipts,
 } from "../src/index.ts";
 import { APPEND_FAULTS, type FaultyStore, faultyStore, type StoreFault } from "./faulty-store.ts";
 import { REFUNDS } from "./policies.ts";
 import { summary } from "./summary.ts";
 
-const DEADLINE = 60;
+const DEADLINE = 250;
 /** Milliseconds within which an answer must have come, on a machine that does other things too. */
 const IN_TIME = 3_000;
+const NOON = 1_800_000_000_000;
 const NOTE = { sequence_id: "s", function: "note", action_type: "READ" } as const;
 
 interface Fixture {
@@ -455,6 +458,170 @@ describe("the other methods", () => {
   });
 });
 
+describe("a clock that fails", () => {
+  test("by throwing is a DENY with a code, never a rejection of `decide`", async () => {
+    let works = true;
+    const clock = (): number => {
+      if (!works) throw new Error("no clock");
+      return NOON;
+    };
+    const { gate } = await openTestGate(REFUNDS, { clock });
+    works = false;
+    expect(await gate.decide(NOTE)).toMatchObject({ decision: "DENY", proceed: false });
+    works = true;
+    expect(await gate.decide(NOTE)).toMatchObject({ decision: "ALLOW" });
+  });
+
+  test.each([
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    undefined,
+    "1800000000000",
+    NOON + 0.5,
+    2 ** 60,
+    -1,
+  ])("by saying %o writes no record with it, and is over once it is mended", async (wrong) => {
+    let now: unknown = NOON;
+    const { gate, key, store } = await openTestGate(REFUNDS, { clock: () => now as number });
+    await gate.open({ sequence_id: "s" });
+    now = wrong;
+    for (const request of [NOTE, { ...NOTE, ts_ms: NOON }])
+      expect(await gate.decide(request)).toMatchObject({ decision: "DENY", proceed: false });
+    await expect(gate.open({ sequence_id: "t" })).rejects.toThrow();
+    now = NOON;
+    expect(await gate.decide(NOTE)).toMatchObject({ decision: "ALLOW", receipt: { ts_ms: NOON } });
+    const report = await verifyReceipts(await Array.fromAsync(store.lines()), {
+      keys: importKeySet(exportKeySet([key])),
+    });
+    expect(report.findings).toEqual([]);
+  });
+});
+
+describe("what never comes back does not hold its sequence for ever", () => {
+  test.each(["append", "read"] as const)("a store whose %s hung once", async (method) => {
+    const line = faultyStore(memoryStore());
+    const gate = await createGate({ ...PARTS, store: line.store });
+    if (method === "append") await allowed(gate);
+    line.cut(method, "hangs");
+    expect(
+      await gate.decide({ ...NOTE, sequence_id: method === "append" ? "s" : "new" }),
+    ).toMatchObject({ deny_code: "STORE_UNAVAILABLE" });
+    line.mend();
+    expect(
+      await gate.decide({ ...NOTE, sequence_id: method === "append" ? "s" : "new" }),
+    ).toMatchObject({ decision: "ALLOW" });
+  });
+
+  test("an append that was abandoned and lands late is either in the chain, or lost: never a fork", async () => {
+    const real = memoryStore();
+    let late: (() => Promise<unknown>) | undefined;
+    const store: Store = {
+      ...real,
+      append: (append) => {
+        if (late !== undefined) return real.append(append);
+        return new Promise((resolve) => {
+          late = async () => resolve(await real.append(append));
+        });
+      },
+    };
+    const gate = await createGate({ ...PARTS, store });
+    expect(await gate.decide({ ...NOTE, nonce: "late" })).toMatchObject({
+      deny_code: "STORE_UNAVAILABLE",
+    });
+    await allowed(gate, { ...NOTE, nonce: "next" });
+    await late?.();
+    await allowed(gate, { ...NOTE, nonce: "last" });
+    const report = await verifyReceipts(await Array.fromAsync(real.lines()), {
+      keys: importKeySet(exportKeySet([PARTS.signer])),
+    });
+    expect(report).toMatchObject({ findings: [], result: "sound" });
+  });
+
+  test("a signer that hung once", async () => {
+    let hangs = false;
+    const signer = {
+      keyId: PARTS.signer.keyId,
+      sign: (input: Uint8Array) =>
+        hangs ? new Promise<never>(() => {}) : PARTS.signer.sign(input),
+    };
+    const gate = await createGate({ ...PARTS, signer, store: memoryStore() });
+    hangs = true;
+    expect(await gate.decide(NOTE)).toMatchObject({ deny_code: "STORE_UNAVAILABLE" });
+    hangs = false;
+    expect(await gate.decide(NOTE)).toMatchObject({ decision: "ALLOW" });
+  });
+
+  test("a store that calls every append a replay is answered for within the deadline, however long the chain", async () => {
+    const line = faultyStore(memoryStore());
+    const gate = await createGate({ ...PARTS, store: line.store });
+    for (let i = 0; i < 300; i++) await gate.decide({ ...NOTE, nonce: `${i}` });
+    line.cut("append", { says: "replay", done: false });
+    const started = performance.now();
+    expect(await gate.decide(NOTE)).toMatchObject({ deny_code: "STORE_UNAVAILABLE" });
+    expect(performance.now() - started).toBeLessThan(1_500);
+  });
+});
+
+describe("a chain of another sequence", () => {
+  test("is no chain of this one: nothing is decided by it", async () => {
+    const real = memoryStore();
+    const writer = await createGate({ ...PARTS, store: real });
+    for (const sequence_id of ["s", "t"]) await writer.open({ sequence_id });
+    await allowed(writer, { sequence_id: "t", tool: "get_order" });
+    await writer.decide({ sequence_id: "s", tool: "close" });
+    const gate = await createGate({
+      ...PARTS,
+      store: { ...real, read: (_id, from, count) => real.read("t", from, count) },
+    });
+    // In `s` nothing was looked up yet; by the chain of `t` it was.
+    expect(await gate.decide({ sequence_id: "s", tool: "refund" })).toMatchObject({
+      deny_code: "STORE_UNAVAILABLE",
+    });
+    expect(summary(await Array.fromAsync(writer.receipts("s")))).toEqual([
+      "open",
+      "SEQUENCE_VIOLATION",
+    ]);
+  });
+});
+
+test("a signer that returns 64 characters returned no signature", async () => {
+  const signer = { keyId: PARTS.signer.keyId, sign: () => "x".repeat(64) as never };
+  const gate = await createGate({ ...PARTS, signer, store: memoryStore() });
+  expect(await gate.decide(NOTE)).toMatchObject({ deny_code: "STORE_UNAVAILABLE" });
+});
+
+test("what rejects where the store fails rejects with a GateError", async () => {
+  const line = faultyStore(memoryStore());
+  const gate = await createGate({ ...PARTS, store: line.store });
+  const allow = await allowed(gate);
+  await gate.outcome(allow, { status: "succeeded" });
+  await gate.seal("s", "stop");
+  line.cut("read", "rejects");
+  for (const work of [
+    () => Array.fromAsync(gate.receipts("s")),
+    () => gate.outcome(allow, { status: "failed" }),
+    () => gate.seal("s", "again"),
+  ])
+    await expect(work()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+});
+
+test("a gate that its store keeps waiting, or fails, is STORE_UNAVAILABLE in time", async () => {
+  for (const method of ["setting", "keep"] as const)
+    for (const fault of ["rejects", "throws", "hangs"] as const) {
+      const line = faultyStore(memoryStore());
+      line.cut(method, fault);
+      const error = await Promise.race([
+        createGate({ ...PARTS, store: line.store }).catch((reason: unknown) => reason),
+        new Promise((resolve) => setTimeout(() => resolve("still waiting"), 500)),
+      ]);
+      expect([method, fault, error]).toEqual([
+        method,
+        fault,
+        expect.objectContaining({ code: "STORE_UNAVAILABLE" }),
+      ]);
+    }
+});
+
 test("a gate that cannot join its log is none: it rejects, and works once the store does", async () => {
   const line = faultyStore(memoryStore());
   const open = () => openTestGate(REFUNDS, { wrapStore: () => line.store });
@@ -507,6 +674,23 @@ test("through any run of faults: a code for every denial, no action without its 
   // The property says nothing where nothing ran.
   expect(ranAtAll).toBeGreaterThan(60);
 });
+
+/** The parts of a gate with little time. */
+const PARTS = {
+  policies: [compilePolicy(REFUNDS)],
+  signer: KEY,
+  saltKey: randomBytes(32),
+  deadlineMs: DEADLINE,
+};
+
+async function allowed(
+  gate: { decide(input: ActionInput): Promise<unknown> },
+  input: ActionInput = NOTE,
+): Promise<Allow> {
+  const decision = (await gate.decide(input)) as Allow;
+  if (decision.decision !== "ALLOW") throw new Error("denied");
+  return decision;
+}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

@@ -330,6 +330,33 @@ describe("the pinned policy", () => {
 });
 
 describe("adding context", () => {
+  test("that another gate replaced meanwhile is a record again", async () => {
+    const parts = { store: memoryStore(), saltKey: new Uint8Array(32) };
+    const { gate: a } = await openTestGate(REFUNDS, parts);
+    const { gate: b } = await openTestGate(REFUNDS, parts);
+    await a.open({ sequence_id: "s" });
+    await b.addContext("s", { request: "first" });
+    await a.addContext("s", { request: "second" });
+    expect(await b.addContext("s", { request: "first" })).toMatchObject({ seq: 3 });
+  });
+
+  test("and opening copy what they are given before the first `await`", async () => {
+    const { gate, store } = await openTestGate(REFUNDS);
+    const opening: { sequence_id: string; agent_id: string } = {
+      sequence_id: "s",
+      agent_id: "bot-7",
+    };
+    const opened = gate.open(opening);
+    opening.agent_id = "not an identifier";
+    expect(await opened).toMatchObject({ agent_id: "bot-7" });
+    await gate.open({ sequence_id: "t" });
+    const { gate: fresh } = await openTestGate(REFUNDS, { store });
+    const context: Record<string, string> = { request: "pay 5" };
+    const added = fresh.addContext("t", context);
+    context["request"] = "pay 5000";
+    expect(await store.document((await added).context_digest ?? "")).toBe('{"request":"pay 5"}');
+  });
+
   test("is a record with its digest; what stands already is not recorded again", async () => {
     const { gate, store, receipts } = await openTestGate(REFUNDS);
     const opened = await gate.open({ sequence_id: "s", context: { a: 1 } });
@@ -425,11 +452,12 @@ describe("where a sequence stands", () => {
 });
 
 describe("a gate is refused", () => {
+  const SALT = randomBytes(32);
   const parts: GateParts = {
     policies: [compilePolicy(REFUNDS)],
     store: memoryStore(),
     signer: generateSigningKey(),
-    saltKey: randomBytes(32),
+    saltKey: SALT,
   };
 
   test.each<[string, object]>([
@@ -449,6 +477,13 @@ describe("a gate is refused", () => {
     ["with half a millisecond to answer", { deadlineMs: 0.5 }],
     ["with no room for records", { maxRecords: -1 }],
     ["with NaN denials a second", { maxDenialsPerSecond: Number.NaN }],
+    ["with a signer without a key id", { signer: { sign: () => new Uint8Array(64) } }],
+    ["with a signer that cannot sign", { signer: { keyId: "k" } }],
+    ["with a clock that is a number", { clock: 5 }],
+    ["with randomness that is a number", { random: 4 }],
+    ["with one secret for two purposes", { hmacKey: { id: "k", secret: SALT } }],
+    ["with a deadline that no timer can hold", { deadlineMs: 2 ** 31 }],
+    ["with a store of one method", { store: { append: async () => "won" } }],
   ])("%s (TypeError)", async (_name, change) => {
     await expect(createGate({ ...parts, ...change } as GateParts)).rejects.toThrow(TypeError);
   });

@@ -2,7 +2,7 @@
 import { inspect, isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Json, JsonError, parseStrictJson } from "../src/index.ts";
+import { canonicalize, type Json, JsonError, parseStrictJson } from "../src/index.ts";
 import { anyJson, anyText } from "./json-arbitraries.ts";
 import { hasVectors, readVector } from "./public-vectors.ts";
 
@@ -166,6 +166,25 @@ describe("duplicate members", () => {
   });
 });
 
+describe("names that V8 misreads (nodejs/node#63785)", () => {
+  // Having read `x\\`, JSON.parse of Node 24 reads `x\n` and `x"` as `x\\` where they follow the same members.
+  const NAMES = ["\n", '"', "\\", "\u0001"];
+
+  test("are read as they are written", () => {
+    for (const [i, name] of NAMES.entries()) {
+      parseStrictJson(`{"q${i}":0,"to\\\\":1}`);
+      const text = JSON.stringify({
+        [`q${i}`]: 0,
+        [`to${name}`]: [true, null, -1.5e3, { __proto__: null, "": [] }],
+      });
+      expect(canonicalize(parseStrictJson(text))).toBe(text);
+    }
+    expect(
+      Object.keys(parseStrictJson('{"\\u005f_proto__":{"a":1},"b":"\\\\"}') as object),
+    ).toEqual(["__proto__", "b"]);
+  });
+});
+
 describe("numbers", () => {
   test.each([
     "9007199254740992",
@@ -183,6 +202,9 @@ describe("numbers", () => {
   );
   test("negative zero is read as zero", () => {
     expect(parseStrictJson("-0.0")).toBe(0);
+  });
+  test("-0 is 0", () => {
+    expect(parseStrictJson("[-0, -0.0, -0e5]")).toEqual([0, 0, 0]);
   });
   test("a number beyond the range of doubles is refused", () => {
     expect(refusal("1e400")).toContain("Infinity");
@@ -215,6 +237,11 @@ describe("limits", () => {
     expect(parseStrictJson('[{"a":1}]', { depth: 2, keys: 1 })).toEqual([{ a: 1 }]);
     expect(refusal('[{"a":1}]', { depth: 1 })).toContain("deeper than 1");
     expect(refusal('[{"a":1,"b":2}]', { keys: 1 })).toContain("more than 1 members");
+  });
+  test("a text of 20 MB is read, or refused with a JsonError", () => {
+    const text = JSON.stringify("a".repeat(20_000_000));
+    expect((parseStrictJson(text) as string).length).toBe(20_000_000);
+    expect(() => parseStrictJson(`{"a":${text},"a":1}`)).toThrow(JsonError);
   });
   test("a million brackets are refused, not a stack overflow", () => {
     expect(refusal("[".repeat(1e6) + "]".repeat(1e6))).toContain("nested deeper");

@@ -1,6 +1,7 @@
 /** How things end: the outcome of one ALLOW, the seal of a person, the ALLOWs that a crash left open. */
 import { ARGS_LIMITS, isIdentifier } from "./action-request.ts";
 import { canonicalize } from "./canonical-json.ts";
+import { askStore } from "./deadline.ts";
 import type { Allow } from "./decision.ts";
 import { argsKey, equalDigest, resultDigest } from "./digest.ts";
 import { GateError } from "./errors.ts";
@@ -76,12 +77,15 @@ export async function sealSequence(
  */
 export async function closeAbandoned(setup: GateSetup): Promise<number> {
   let closed = 0;
-  for await (const open of setup.store.openAllows()) {
+  const allows = setup.store.openAllows()[Symbol.asyncIterator]();
+  for (;;) {
+    // Each in time: a store that hangs must not keep the gate from saying so.
+    const { done, value: open } = await askStore(setup.deadlineMs, () => allows.next());
+    if (done) return closed;
     if (open.gate_id !== setup.gateId && setup.clock() <= open.expires_ms + ABANDONED_AFTER_MS)
       continue;
     if (await closedNow(setup, open)) closed++;
   }
-  return closed;
 }
 
 /** False where it cannot be closed now (a full sequence, a broken chain): that must not keep the gate from starting. */

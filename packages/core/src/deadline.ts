@@ -35,3 +35,13 @@ export function withDeadline<T>(
       .finally(() => clearTimeout(timer));
   });
 }
+
+/** What a store is asked outside of a decision: in time, and its faults as the gate's. @throws GateError STORE_UNAVAILABLE. */
+export async function askStore<T>(ms: number, question: () => Promise<T>): Promise<T> {
+  try {
+    return await withDeadline(ms, question);
+  } catch (cause) {
+    if (GateError.isInstance(cause)) throw cause;
+    throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
+  }
+}

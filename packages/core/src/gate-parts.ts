@@ -2,7 +2,7 @@
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { isIdentifier } from "./action-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
-import { withDeadline } from "./deadline.ts";
+import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Mode } from "./receipt.ts";
@@ -57,6 +57,7 @@ export interface GateSetup {
   /** 22 base64url characters: 128 random bits. */
   readonly token: () => string;
   readonly permitTtlMs: number;
+  readonly deadlineMs: number;
   readonly maxRecords: number;
   readonly maxDenialsPerSecond: number;
   /** Every policy held, by digest. */
@@ -81,7 +82,7 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
   const active = new Map(parts.policies.map((policy) => [policy.id, policy]));
   const token = tokenSource(random);
   const deadlineMs = parts.deadlineMs ?? 1_000;
-  const logId = await fromStore(deadlineMs, async () => {
+  const logId = await askStore(deadlineMs, async () => {
     const joined = await joinLog(parts, mode, () => Buffer.from(random(16)).toString("hex"));
     await parts.store.keep(
       parts.policies.map(({ digest, normalForm }) => ({ digest, text: normalForm })),
@@ -95,6 +96,7 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
     clock: parts.clock ?? Date.now,
     policies,
     permitTtlMs: parts.permitTtlMs ?? 60_000,
+    deadlineMs,
   };
   const ledger = createLedger({
     ...common,
@@ -102,7 +104,6 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
     ...(parts.hmacKey === undefined
       ? {}
       : { hmacKey: { id: parts.hmacKey.id, key: createSecretKey(parts.hmacKey.secret) } }),
-    deadlineMs,
     cachedRecords: parts.cachedRecords ?? 200_000,
   });
   return {
@@ -116,16 +117,6 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
     maxRecords: parts.maxRecords ?? 10_000,
     maxDenialsPerSecond: parts.maxDenialsPerSecond ?? 100,
   };
-}
-
-/** What a store does before the gate stands: in time, and its faults as the gate's. */
-async function fromStore<T>(deadlineMs: number, work: () => Promise<T>): Promise<T> {
-  try {
-    return await withDeadline(deadlineMs, work);
-  } catch (cause) {
-    if (GateError.isInstance(cause)) throw cause;
-    throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
-  }
 }
 
 /** Tokens of 128 random bits, drawn many at a time: a draw costs a system call. */

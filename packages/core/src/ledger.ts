@@ -6,7 +6,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { CompiledPolicy } from "./compiled-policy.ts";
-import { type Deadline, withDeadline } from "./deadline.ts";
+import { askStore, type Deadline, withDeadline } from "./deadline.ts";
 import { BURNS_NO_NONCE } from "./decision.ts";
 import { genesisHash, hmacHex } from "./digest.ts";
 import { GateError } from "./errors.ts";
@@ -268,7 +268,8 @@ export function createLedger(parts: LedgerParts): Ledger {
         ),
       ),
     async records(sequenceId, from, count) {
-      return (await readLines(sequenceId, from, count)).map((line) => reread(line).receipt);
+      const lines = await askStore(parts.deadlineMs, () => readLines(sequenceId, from, count));
+      return lines.map((line) => reread(line).receipt);
     },
     async record(sequenceId, seq) {
       const [line] = await readLines(sequenceId, seq, 1);

@@ -390,6 +390,32 @@ describe("randomness that throws", () => {
   });
 });
 
+describe("a store that hangs", () => {
+  const never = (): Promise<never> => new Promise(() => {});
+
+  test("over its open ALLOWs makes no gate, and says so in time", async () => {
+    const hanging = {
+      ...memoryStore(),
+      openAllows: () => ({ [Symbol.asyncIterator]: () => ({ next: never }) }),
+    };
+    await expect(openTestGate(REFUNDS, { store: hanging, deadlineMs: 50 })).rejects.toMatchObject({
+      code: "STORE_UNAVAILABLE",
+    });
+  });
+
+  test("over a chain ends its reading with an error, in time", async () => {
+    let hangs = false;
+    const real = memoryStore();
+    const store: Store = { ...real, read: (...asked) => (hangs ? never() : real.read(...asked)) };
+    const { gate } = await openTestGate(REFUNDS, { store, deadlineMs: 50 });
+    await gate.open({ sequence_id: "s" });
+    hangs = true;
+    await expect(Array.fromAsync(gate.receipts("s"))).rejects.toMatchObject({
+      code: "STORE_UNAVAILABLE",
+    });
+  });
+});
+
 describe("a policy that breaks while it is asked", () => {
   const sound = compilePolicy(REFUNDS);
   const broken = (change: Partial<CompiledPolicy>): CompiledPolicy => ({ ...sound, ...change });

@@ -94,7 +94,10 @@ function strangerTo(
   return opened.tenant === owner.tenant ? undefined : "tenant";
 }
 
-/** The record of this very attempt, where a caller asks again because it had no answer. */
+/**
+ * The record of this very attempt, where a caller asks again because it had no answer. An ALLOW whose outcome is known
+ * did reach somebody who acted on it: it is not handed out twice, and the request goes the way of every used nonce.
+ */
 async function answeredBefore(
   setup: GateSetup,
   state: SequenceState,
@@ -103,7 +106,8 @@ async function answeredBefore(
 ): Promise<DecisionReceipt | undefined> {
   for (const seq of state.attempts.get(request.attempt) ?? []) {
     const record = await setup.ledger.record(request.sequence_id, seq);
-    if (record.kind === "decision" && isAnswerTo(record, request, call)) return record;
+    if (record.kind !== "decision" || !isAnswerTo(record, request, call)) continue;
+    if (state.allows.get(recordHash(record))?.outcome === undefined) return record;
   }
   return undefined;
 }

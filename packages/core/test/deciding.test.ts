@@ -112,6 +112,17 @@ describe("the same attempt again", () => {
     expect(decision).not.toHaveProperty("args_key");
   });
 
+  test("is no second permission: once its outcome is known, the attempt is a used nonce", async () => {
+    const { gate } = await openTestGate(REFUNDS, { clock: () => first.ts_ms });
+    let ran = 0;
+    await gate.enforce(first, () => ran++);
+    await expect(gate.enforce(first, () => ran++)).rejects.toMatchObject({
+      code: "REPLAY_NONCE",
+      decision: { earlier: { status: "succeeded" } },
+    });
+    expect(ran).toBe(1);
+  });
+
   test("is answered also after the attempt was used for another question", async () => {
     const { gate } = await open();
     const answer = await gate.decide(first);

@@ -12,14 +12,27 @@ import {
 import { PolicyError, type PolicyIssue, policyTests, type PolicyTest } from "@stepgate/policy";
 import { locateIssue } from "./policy-file.ts";
 
-/** Plays every test of a policy. @throws PolicyError with one issue for each call that was answered otherwise. */
+/** How one test went. */
+export interface PlayedTest {
+  readonly name: string;
+  /** One for each call that was answered otherwise than expected; none: it passed. */
+  readonly issues: readonly PolicyIssue[];
+}
+
+/** Plays every test of a policy, each on a gate of its own. */
+export async function playTests(policy: CompiledPolicy): Promise<readonly PlayedTest[]> {
+  const played: PlayedTest[] = [];
+  for (const [index, test] of policyTests(policy).entries())
+    played.push({ name: test.name, issues: await playTest(policy, test, index) });
+  return played;
+}
+
+/** @throws PolicyError with one issue for each call of a policy's tests that was answered otherwise. */
 export async function mustPassItsTests(
   policy: CompiledPolicy,
   source?: { readonly file: string; readonly text: string },
 ): Promise<void> {
-  const issues: PolicyIssue[] = [];
-  for (const [index, test] of policyTests(policy).entries())
-    issues.push(...(await playTest(policy, test, index)));
+  const issues = (await playTests(policy)).flatMap((test) => test.issues);
   if (issues.length === 0) return;
   if (source === undefined) throw new PolicyError(issues);
   throw new PolicyError(

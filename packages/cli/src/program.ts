@@ -9,6 +9,7 @@ import { addInit } from "./commands/init.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addReceipts } from "./commands/receipts.ts";
 import { addSeal } from "./commands/seal.ts";
+import { addTest } from "./commands/test.ts";
 import { addVerify } from "./commands/verify.ts";
 import { createOutput, type ExitCode, type Output, type Terminal } from "./output.ts";
 
@@ -59,6 +60,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
     });
   addInit(program, define, terminal.environment);
   addCheck(program, define);
+  addTest(program, define);
   addExplain(program, define);
   addDecide(program, define, terminal.stdin);
   addReceipts(program, define);

@@ -38,7 +38,17 @@ test("help and version are results, not errors", async () => {
 test("every command takes --json, and the README names every command and no other", async () => {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
   const named = [...readme.matchAll(/^\| `(\w+)/gm)].map(([, name]) => name);
-  const commands = ["init", "check", "explain", "decide", "receipts", "verify", "seal", "keys"];
+  const commands = [
+    "init",
+    "check",
+    "test",
+    "explain",
+    "decide",
+    "receipts",
+    "verify",
+    "seal",
+    "keys",
+  ];
   expect(named.slice(named.indexOf("init"))).toEqual(commands);
   const lines = [
     ...commands.slice(0, -1).map((name) => [name]),

@@ -2,6 +2,18 @@
 export { policyTests } from "./check-document.ts";
 export { definePolicy, type Duration, type PolicyDefinition } from "./define-policy.ts";
 export { type EnvironmentOptions, policyFromEnv } from "./environment.ts";
+export {
+  compileGrounding,
+  type GroundingEntry,
+  groundingFindings,
+  type GroundingMatch,
+  type GroundingOptions,
+  type GroundingOrigin,
+  literalSpellingFault,
+  type NormalGrounding,
+  normalGrounding,
+  schemaDefault,
+} from "./grounding.ts";
 export { locateRule } from "./locate-rule.ts";
 export {
   checkPolicy,

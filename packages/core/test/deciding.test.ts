@@ -501,7 +501,9 @@ describe("the shares of the store", () => {
       deny_code: "INVALID_REQUEST",
       receipt: { seq: 2, unrecorded: 2 },
     });
-    expect(await receipts("s")).toHaveLength(3);
+    clock.pass(1_000);
+    expect((await gate.decide(bad)).receipt).not.toHaveProperty("unrecorded");
+    expect(await receipts("s")).toHaveLength(4);
   });
 
   test("hold while the clock stands behind the records", async () => {

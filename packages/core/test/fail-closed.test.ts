@@ -588,25 +588,47 @@ describe("what never comes back does not hold its sequence for ever", () => {
   });
 });
 
-describe("a chain of another sequence", () => {
-  test("is no chain of this one: nothing is decided by it", async () => {
-    const real = memoryStore();
-    const writer = await createGate({ ...PARTS, store: real });
-    for (const sequence_id of ["s", "t"]) await writer.open({ sequence_id });
-    await allowed(writer, { sequence_id: "t", tool: "get_order" });
-    await writer.decide({ sequence_id: "s", tool: "close" });
-    const gate = await createGate({
-      ...PARTS,
-      store: { ...real, read: (_id, from, count) => real.read("t", from, count) },
-    });
-    // In `s` nothing was looked up yet; by the chain of `t` it was.
+describe("a chain that is sound, but another", () => {
+  /** In `s` nothing was looked up yet; by the chain that the store returns for it, it was. */
+  async function refusedBy(read: Store["read"], real: Store, logId: string): Promise<void> {
+    const gate = await createGate({ ...PARTS, store: { ...real, read }, logId });
+    const before = await real.read("s", 0);
     expect(await gate.decide({ sequence_id: "s", tool: "refund" })).toMatchObject({
       deny_code: "STORE_UNAVAILABLE",
     });
-    expect(summary(await Array.fromAsync(writer.receipts("s")))).toEqual([
-      "open",
-      "SEQUENCE_VIOLATION",
-    ]);
+    expect(await real.read("s", 0)).toEqual(before);
+  }
+
+  async function written(logId: string): Promise<Store> {
+    const store = memoryStore();
+    const writer = await createGate({ ...PARTS, store, logId });
+    for (const sequence_id of ["s", "t"]) await writer.open({ sequence_id });
+    await allowed(writer, { sequence_id: "t", tool: "get_order" });
+    await writer.decide({ sequence_id: "s", tool: "close" });
+    return store;
+  }
+
+  test("of another sequence: nothing is decided by it", async () => {
+    const real = await written("log-a");
+    await refusedBy((_id, from, count) => real.read("t", from, count), real, "log-a");
+  });
+
+  test("of another log: nothing is decided by it", async () => {
+    const real = await written("log-a");
+    const other = memoryStore();
+    const elsewhere = await createGate({ ...PARTS, store: other, logId: "log-b" });
+    await allowed(elsewhere, { sequence_id: "s", tool: "get_order" });
+    await refusedBy((id, from, count) => other.read(id, from, count), real, "log-a");
+  });
+
+  test("of another genesis: nothing is decided by it", async () => {
+    const { line, gate, run, ran } = await fixture();
+    await gate.open({ sequence_id: "s", tenant: "acme" });
+    const again = await fixture({ store: line.store });
+    again.line.garble((lines) => lines.map((text) => text.replace(/"tenant":"acme",/, "")));
+    expect(await again.run()).toBe("STORE_UNAVAILABLE");
+    expect(await run({ ...NOTE, tenant: "acme" })).toBe("ran");
+    expect(ran).toHaveLength(1);
   });
 });
 

@@ -4,6 +4,7 @@ import { GateError } from "@stepgate/core";
 import { Command, CommanderError } from "commander";
 import { addCheck } from "./commands/check.ts";
 import { addDecide } from "./commands/decide.ts";
+import { addDiff } from "./commands/diff.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeys } from "./commands/keys.ts";
@@ -61,6 +62,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
   addInit(program, define, terminal.environment);
   addCheck(program, define);
   addTest(program, define);
+  addDiff(program, define);
   addExplain(program, define);
   addDecide(program, define, terminal.stdin);
   addReceipts(program, define);

@@ -42,6 +42,7 @@ test("every command takes --json, and the README names every command and no othe
     "init",
     "check",
     "test",
+    "diff",
     "explain",
     "decide",
     "receipts",

@@ -1,4 +1,7 @@
 /** The public surface of `@stepgate/policy`: the policy language, text to a checked, compiled policy. */
+export { analyse, analyseErrors, type AnalysisLimits } from "./analysis.ts";
+export { callText, type CallRefusal, type PolicyCall } from "./analysis-calls.ts";
+export type { AnalysisCode, PolicyFinding } from "./analysis-finding.ts";
 export { policyTests } from "./check-document.ts";
 export { definePolicy, type Duration, type PolicyDefinition } from "./define-policy.ts";
 export { type EnvironmentOptions, policyFromEnv } from "./environment.ts";
@@ -23,6 +26,13 @@ export {
   type ParseOptions,
   type PolicyCheck,
 } from "./parse-policy.ts";
+export {
+  diffPolicies,
+  type DiffLimits,
+  type PolicyChange,
+  type PolicyDiff,
+  type UndecidedChange,
+} from "./policy-diff.ts";
 export { formatIssue, PolicyError, type PolicyIssue, type PolicyWarning } from "./policy-error.ts";
 export {
   type FunctionEntry,

@@ -1,0 +1,204 @@
+/**
+ * A policy, or two beside each other, as a machine that takes calls: what each call stands for, and what has to be
+ * remembered of earlier ones. Built for one agent.
+ */
+import type { CompiledPolicy } from "@stepgate/core";
+import {
+  type CallCandidate,
+  type CallCheck,
+  callReader,
+  type CallRefusal,
+  callsOf,
+  type PolicyCall,
+  type Reading,
+} from "./analysis-calls.ts";
+import { type Order, reducedOrder, SEALED, stepFrom } from "./analysis-order.ts";
+
+/** Holds while `from <= value < below`. A monitor's value counts ALLOWs, up to its cap. */
+export interface Check {
+  readonly monitor: number;
+  readonly from: number;
+  readonly below: number;
+  readonly rule: string;
+}
+
+/** One function that a call may stand for. */
+export interface Candidate extends Omit<CallCandidate, "gates" | "limits" | "moves"> {
+  readonly gates: readonly Check[];
+  readonly limits: readonly Check[];
+  /** The monitors that an ALLOW moves. */
+  readonly moves: readonly number[];
+}
+
+/** What one policy makes of each call of the space. */
+export interface Side {
+  readonly order: Order;
+  /** By call: the functions that it may stand for, in order. */
+  readonly candidates: readonly (readonly Candidate[])[];
+  /** By call: why it means nothing to this policy. */
+  readonly unknown: readonly (CallRefusal | undefined)[];
+  /** Calls that the order admits in a state, in order; none once it is sealed. */
+  callsAt(state: number): readonly number[];
+}
+
+/** Where the sides are, and what is remembered of earlier calls. */
+export interface State {
+  /** By side: a state of its order, or sealed. */
+  readonly positions: readonly number[];
+  /** By monitor that is remembered. */
+  readonly values: readonly number[];
+}
+
+/** One policy, or two that take every call together. */
+export interface Space {
+  /** Calls that nothing tells apart are one. Members are in code-unit order, and so are the calls by their first. */
+  readonly calls: readonly (readonly PolicyCall[])[];
+  readonly sides: readonly Side[];
+  /** How far each monitor counts; that of a constraint to 1. */
+  readonly caps: readonly number[];
+  /** Where traces begin, with the value of every monitor. */
+  readonly start: State;
+}
+
+/** Builds the space of one or two policies for an agent. `order` picks the automaton to walk. */
+export function buildSpace(
+  policies: readonly CompiledPolicy[],
+  agent: string | undefined,
+  order: (policy: CompiledPolicy) => Order = reducedOrder,
+): Space {
+  const read = policies.map((policy) => callReader(policy, agent));
+  const calls = classify(callsOf(policies), read);
+  const readings = read.map((reader) => calls.flatMap(([first]) => (first ? reader(first) : [])));
+  const { caps, numbers } = numberMonitors(readings);
+  const sides = policies.map((policy, side): Side => {
+    const candidates = (readings[side] ?? []).map((reading) =>
+      reading.candidates.map((one) => numbered(one, numbers, side)),
+    );
+    const walked = order(policy);
+    const unknown = (readings[side] ?? []).map(({ refusal }) => refusal);
+    return { order: walked, candidates, unknown, callsAt: admissibleCalls(walked, candidates) };
+  });
+  const start = { positions: sides.map(() => 0), values: caps.map(() => 0) };
+  return { calls, sides, caps, start };
+}
+
+/** Calls that every side treats alike are one. */
+function classify(
+  calls: readonly PolicyCall[],
+  readers: readonly ((call: PolicyCall) => Reading)[],
+): readonly (readonly PolicyCall[])[] {
+  const classes = Map.groupBy(calls, (call) =>
+    JSON.stringify(
+      readers.map((read) => {
+        const { candidates, refusal } = read(call);
+        return [refusal, candidates.map((one) => ({ ...one, conditions: [...one.conditions] }))];
+      }),
+    ),
+  );
+  return [...classes.values()];
+}
+
+interface Monitors {
+  readonly caps: readonly number[];
+  /** By side, the number of each key that some check looks at. */
+  readonly numbers: readonly ReadonlyMap<string, number>[];
+}
+
+/** A monitor that moves with the same calls in both policies is one: so equal policies walk in step. */
+function numberMonitors(sides: readonly (readonly Reading[])[]): Monitors {
+  const caps: number[] = [];
+  const numbers: Map<string, number>[] = [];
+  for (const [side, readings] of sides.entries()) {
+    const mine = new Map<string, number>();
+    for (const [key, cap] of capsOf(readings)) {
+      const before = sides[side - 1];
+      const twin =
+        before && moveAlike(key, before, readings) ? numbers[side - 1]?.get(key) : undefined;
+      const number = twin ?? caps.length;
+      caps[number] = Math.max(caps[number] ?? 0, cap);
+      mine.set(key, number);
+    }
+    numbers.push(mine);
+  }
+  return { caps, numbers };
+}
+
+/** How far each key has to be counted: where its checks change for the last time. */
+function capsOf(readings: readonly Reading[]): ReadonlyMap<string, number> {
+  const caps = new Map<string, number>();
+  for (const { candidates } of readings)
+    for (const { gates, limits } of candidates)
+      for (const { key, from, below } of [...gates, ...limits]) {
+        const cap = below === Number.POSITIVE_INFINITY ? from : below;
+        caps.set(key, Math.max(caps.get(key) ?? 0, cap));
+      }
+  return caps;
+}
+
+/** True where every call that both sides may allow moves the key in both, or in neither, whatever it stands for. */
+function moveAlike(key: string, a: readonly Reading[], b: readonly Reading[]): boolean {
+  return a.every(({ candidates }, call) => {
+    const mine = movesOf(key, candidates);
+    const theirs = movesOf(key, b[call]?.candidates ?? []);
+    return mine.length === 0 || theirs.length === 0 || new Set([...mine, ...theirs]).size === 1;
+  });
+}
+
+function movesOf(key: string, candidates: readonly CallCandidate[]): readonly boolean[] {
+  return candidates
+    .filter(({ denied }) => denied === undefined)
+    .map(({ moves }) => moves.includes(key));
+}
+
+function numbered(
+  { gates, limits, moves, ...rest }: CallCandidate,
+  numbers: Monitors["numbers"],
+  side: number,
+): Candidate {
+  const mine = numbers[side];
+  const shared = new Set(numbers[side - 1]?.values());
+  const check = ({ key, ...range }: CallCheck): Check => ({
+    ...range,
+    monitor: mine?.get(key) ?? -1,
+  });
+  return {
+    ...rest,
+    gates: gates.map(check),
+    limits: limits.map(check),
+    // What is shared is moved by the first side alone.
+    moves: moves.flatMap((key) => mine?.get(key) ?? []).filter((monitor) => !shared.has(monitor)),
+  };
+}
+
+function admissibleCalls(
+  order: Order,
+  candidates: Side["candidates"],
+): (state: number) => readonly number[] {
+  const byStep = indexByStep(candidates);
+  const known = new Map<number, readonly number[]>();
+  return (state) => {
+    const found = state === SEALED ? [] : known.get(state);
+    if (found !== undefined) return found;
+    const calls = new Set(byStep.get(-1));
+    for (let step = 0; step < order.stepCount; step++)
+      if (stepFrom(order, state, step) >= 0)
+        for (const call of byStep.get(step) ?? []) calls.add(call);
+    const sorted = [...calls].toSorted((a, b) => a - b);
+    known.set(state, sorted);
+    return sorted;
+  };
+}
+
+/** Calls by the steps of their functions; under -1 those outside the order. */
+function indexByStep(
+  candidates: readonly (readonly Candidate[])[],
+): ReadonlyMap<number, readonly number[]> {
+  const byStep = new Map<number, number[]>();
+  for (const [call, list] of candidates.entries())
+    for (const step of new Set(list.map((one) => one.step))) {
+      const calls = byStep.get(step);
+      if (calls === undefined) byStep.set(step, [call]);
+      else calls.push(call);
+    }
+  return byStep;
+}

@@ -18,7 +18,12 @@ import type { Draft, Now, Plan } from "./ledger.ts";
 import { isSameCall } from "./nonce.ts";
 import { impliedOpening, ownerOf } from "./opening.ts";
 import { type CallMembers, type DecisionReceipt, type OpenReceipt, recordHash } from "./receipt.ts";
-import { denialsInSecond, type NonceUse, type SequenceState } from "./sequence-state.ts";
+import {
+  attemptKey,
+  denialsInSecond,
+  type NonceUse,
+  type SequenceState,
+} from "./sequence-state.ts";
 
 /** Decides one request. Never throws and never rejects: whatever goes wrong is a DENY with a code. */
 export type Decide = (input: ActionInput) => Promise<Decision>;
@@ -104,12 +109,11 @@ async function answeredBefore(
   request: ActionRequest,
   call: CallDigest,
 ): Promise<DecisionReceipt | undefined> {
-  for (const seq of state.attempts.get(request.attempt) ?? []) {
-    const record = await setup.ledger.record(request.sequence_id, seq);
-    if (record.kind !== "decision" || !isAnswerTo(record, request, call)) continue;
-    if (state.allows.get(recordHash(record))?.outcome === undefined) return record;
-  }
-  return undefined;
+  const seq = state.attempts.get(attemptKey(request.attempt, request.nonce));
+  if (seq === undefined) return undefined;
+  const record = await setup.ledger.record(request.sequence_id, seq);
+  if (record.kind !== "decision" || !isAnswerTo(record, request, call)) return undefined;
+  return state.allows.get(recordHash(record))?.outcome === undefined ? record : undefined;
 }
 
 function isAnswerTo(record: DecisionReceipt, request: ActionRequest, call: CallDigest): boolean {

@@ -42,8 +42,8 @@ export interface SequenceState {
   /** The record that sealed; a person's seal ends resumes too. */
   sealed?: { readonly by: string; readonly seq: number; readonly person: boolean };
   readonly nonces: Map<string, NonceUse>;
-  /** Where each attempt was answered; one that was used for several questions has several answers. */
-  readonly attempts: Map<string, readonly number[]>;
+  /** Where each {@link attemptKey} was answered first. */
+  readonly attempts: Map<string, number>;
   /** Every ALLOW by its hash: which nonce it used, and where its outcome lies. */
   readonly allows: Map<
     string,
@@ -90,6 +90,11 @@ export function applyReceipt(
   else if (receipt.kind === "seal") state.sealed = { by: hash, seq: receipt.seq, person: true };
 }
 
+/** Names one call of `decide`: an attempt that a caller uses for several nonces is several, and each is found at once. */
+export function attemptKey(attempt: string, nonce: string): string {
+  return `${attempt}\n${nonce}`;
+}
+
 /** Denials that the store already took in this second of the clock. */
 export function denialsInSecond(state: SequenceState, clockMs: number): number {
   return state.denials.second === Math.floor(clockMs / 1000) ? state.denials.count : 0;
@@ -102,8 +107,10 @@ function applyDecision(
   policy: CompiledPolicy | undefined,
 ): void {
   const { nonce, attempt, args_digest } = receipt;
-  if (attempt !== undefined && args_digest !== undefined)
-    state.attempts.set(attempt, [...(state.attempts.get(attempt) ?? []), receipt.seq]);
+  if (attempt !== undefined && nonce !== undefined && args_digest !== undefined) {
+    const key = attemptKey(attempt, nonce);
+    if (!state.attempts.has(key)) state.attempts.set(key, receipt.seq);
+  }
   if (receipt.decision === "DENY") countDenial(state, receipt.ts_ms);
   if (receipt.resumes !== undefined) return applyResume(state, receipt, hash);
   if (nonce === undefined || args_digest === undefined) return;

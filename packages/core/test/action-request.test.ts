@@ -464,41 +464,45 @@ describe("hostile objects", () => {
     });
   });
 
-  test("whatever is handed in, the answer is a decision with a code", async () => {
-    const { gate } = await openTestGate(REFUNDS);
-    const anything = fc.oneof(
-      fc.anything({
-        withBigInt: true,
-        withDate: true,
-        withMap: true,
-        withSet: true,
-        withTypedArray: true,
-        withNullPrototype: true,
-        withSparseArray: true,
-        withObjectString: true,
-      }),
-      fc.record(
-        {
-          sequence_id: fc.constantFrom("s", "t", ""),
-          tool: fc.constantFrom("get_order", "refund", 5),
-          args: fc.anything(),
-          nonce: fc.oneof(anyText, fc.constant("n")),
-          ts_ms: fc.anything(),
-          agent_id: fc.anything(),
-          step: fc.constantFrom("a", null),
-        },
-        { requiredKeys: ["sequence_id"] },
-      ),
-    );
-    await fc.assert(
-      fc.asyncProperty(anything, async (input) => {
-        const decision = await gate.decide(input as ActionInput);
-        if (decision.decision === "ALLOW") expect(decision.receipt.decision).toBe("ALLOW");
-        else expect(DENY_CODES).toContain(decision.deny_code);
-      }),
-      { numRuns: 500 },
-    );
-  });
+  test(
+    "whatever is handed in, the answer is a decision with a code",
+    { timeout: 60_000 },
+    async () => {
+      const { gate } = await openTestGate(REFUNDS);
+      const anything = fc.oneof(
+        fc.anything({
+          withBigInt: true,
+          withDate: true,
+          withMap: true,
+          withSet: true,
+          withTypedArray: true,
+          withNullPrototype: true,
+          withSparseArray: true,
+          withObjectString: true,
+        }),
+        fc.record(
+          {
+            sequence_id: fc.constantFrom("s", "t", ""),
+            tool: fc.constantFrom("get_order", "refund", 5),
+            args: fc.anything(),
+            nonce: fc.oneof(anyText, fc.constant("n")),
+            ts_ms: fc.anything(),
+            agent_id: fc.anything(),
+            step: fc.constantFrom("a", null),
+          },
+          { requiredKeys: ["sequence_id"] },
+        ),
+      );
+      await fc.assert(
+        fc.asyncProperty(anything, async (input) => {
+          const decision = await gate.decide(input as ActionInput);
+          if (decision.decision === "ALLOW") expect(decision.receipt.decision).toBe("ALLOW");
+          else expect(DENY_CODES).toContain(decision.deny_code);
+        }),
+        { numRuns: 500 },
+      );
+    },
+  );
 });
 
 /** Milliseconds, generous for a busy machine: what is bounded takes a fraction of it, what is not takes for ever. */
@@ -534,7 +538,7 @@ describe("huge input is refused without being walked to its end", () => {
       }),
     ],
     ["an object in an object without end", () => ({ ...SOUND, args: endless() })],
-  ])("%s", async (_name, make) => {
+  ])("%s", { timeout: 60_000 }, async (_name, make) => {
     const { gate } = await openTestGate(REFUNDS);
     await gate.open({ sequence_id: "s", agent_id: "bot-7", tenant: "acme" });
     const input = make() as ActionInput;

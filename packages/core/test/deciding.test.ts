@@ -9,6 +9,7 @@ import {
   type Gate,
   type JsonObject,
   memoryStore,
+  type Store,
   recordHash,
   verifyReceipts,
   importKeySet,
@@ -121,6 +122,18 @@ describe("the same attempt again", () => {
       decision: { earlier: { status: "succeeded" } },
     });
     expect(ran).toBe(1);
+  });
+
+  test("for many questions costs each of them no more than a few reads", async () => {
+    const real = memoryStore();
+    let reads = 0;
+    const store: Store = { ...real, read: (...given) => (reads++, real.read(...given)) };
+    const { gate } = await openTestGate(REFUNDS, { store });
+    const note = { sequence_id: "s", function: "note", action_type: "READ", attempt: ATTEMPT };
+    for (let i = 0; i < 60; i++) await gate.decide({ ...note, nonce: `${i}` });
+    reads = 0;
+    await gate.decide({ ...note, nonce: "last" });
+    expect(reads).toBeLessThan(10);
   });
 
   test("is answered also after the attempt was used for another question", async () => {
@@ -808,36 +821,40 @@ describe("two gates that have one sequence at hand", () => {
 });
 
 describe("long chains and full caches", () => {
-  test("a chain of more than a thousand records is read in pages, by a gate that has not seen it too", async () => {
-    const parts = { store: memoryStore(), saltKey: new Uint8Array(32) };
-    const { gate } = await openTestGate(REFUNDS, parts);
-    await gate.decide(GET_ORDER);
-    for (let i = 0; i < 2_010; i++)
-      await gate.decide({
-        sequence_id: "s",
-        function: "note",
-        action_type: "READ",
-        nonce: `n${i}`,
+  test(
+    "a chain of more than a thousand records is read in pages, by a gate that has not seen it too",
+    { timeout: 60_000 },
+    async () => {
+      const parts = { store: memoryStore(), saltKey: new Uint8Array(32) };
+      const { gate } = await openTestGate(REFUNDS, parts);
+      await gate.decide(GET_ORDER);
+      for (let i = 0; i < 2_010; i++)
+        await gate.decide({
+          sequence_id: "s",
+          function: "note",
+          action_type: "READ",
+          nonce: `n${i}`,
+        });
+      expect((await gate.decide(REFUND)).receipt?.seq).toBe(2_012);
+      const { gate: other, receipts } = await openTestGate(REFUNDS, parts);
+      expect((await other.state("s")).next_steps).toEqual(["refund", "close"]);
+      expect(
+        await other.decide({
+          sequence_id: "s",
+          function: "note",
+          action_type: "READ",
+          nonce: "n2009",
+        }),
+      ).toMatchObject({ deny_code: "REPLAY_NONCE", receipt: { seq: 2_013 } });
+      expect(await other.decide({ sequence_id: "s", tool: "refund" })).toMatchObject({
+        decision: "ALLOW",
+        receipt: { seq: 2_014 },
       });
-    expect((await gate.decide(REFUND)).receipt?.seq).toBe(2_012);
-    const { gate: other, receipts } = await openTestGate(REFUNDS, parts);
-    expect((await other.state("s")).next_steps).toEqual(["refund", "close"]);
-    expect(
-      await other.decide({
-        sequence_id: "s",
-        function: "note",
-        action_type: "READ",
-        nonce: "n2009",
-      }),
-    ).toMatchObject({ deny_code: "REPLAY_NONCE", receipt: { seq: 2_013 } });
-    expect(await other.decide({ sequence_id: "s", tool: "refund" })).toMatchObject({
-      decision: "ALLOW",
-      receipt: { seq: 2_014 },
-    });
-    expect((await receipts("s")).map(({ seq }) => seq)).toEqual(
-      Array.from({ length: 2_015 }, (_, i) => i),
-    );
-  });
+      expect((await receipts("s")).map(({ seq }) => seq)).toEqual(
+        Array.from({ length: 2_015 }, (_, i) => i),
+      );
+    },
+  );
 
   test("a gate that can keep no state at hand decides the same", async () => {
     const { gate, receipts } = await openTestGate(REFUNDS, { cachedRecords: 1 });

@@ -95,96 +95,108 @@ describe.each([
   ["the eight steps of the loan approval", loanSuite],
   ["a contract with branches, loops, tools and sealOn", researchSuite],
 ] as const)("%s", (_name, suite) => {
-  test("the pure decision agrees with the reference in every cell", async () => {
-    const { policy, bases } = await prepare(suite);
-    const wrong: unknown[] = [];
-    const answers = new Map<string, number>();
-    let compared = 0;
-    for (const base of bases) {
-      const before = JSON.stringify([...base.fold().nonces]);
-      const state = base.fold();
-      for (const cell of cellsOf(suite, base)) {
-        const expected = judge(suite.contract, base.moment, cell);
-        const verdict = decide(
-          policy,
-          state,
-          {
-            call: cell.call as CallForm,
-            nonce: cell.nonce,
-            args_digest: base.digestOf(cell),
-            ts_ms: cell.ts_ms,
-          },
-          { clock: NOON, record: NOON },
-        );
-        compared++;
-        answers.set(expected.answer, (answers.get(expected.answer) ?? 0) + 1);
-        if (!isSame(verdict, expected, base))
-          wrong.push({ acts: base.acts, cell, expected, verdict });
-        if (
-          expected.answer === "ALLOW" &&
-          !leadsAlike(suite, policy, base, cell, verdict, expected)
-        )
-          wrong.push({ acts: base.acts, cell, verdict, after: "steps" });
+  test(
+    "the pure decision agrees with the reference in every cell",
+    { timeout: 60_000 },
+    async () => {
+      const { policy, bases } = await prepare(suite);
+      const wrong: unknown[] = [];
+      const answers = new Map<string, number>();
+      let compared = 0;
+      for (const base of bases) {
+        const before = JSON.stringify([...base.fold().nonces]);
+        const state = base.fold();
+        for (const cell of cellsOf(suite, base)) {
+          const expected = judge(suite.contract, base.moment, cell);
+          const verdict = decide(
+            policy,
+            state,
+            {
+              call: cell.call as CallForm,
+              nonce: cell.nonce,
+              args_digest: base.digestOf(cell),
+              ts_ms: cell.ts_ms,
+            },
+            { clock: NOON, record: NOON },
+          );
+          compared++;
+          answers.set(expected.answer, (answers.get(expected.answer) ?? 0) + 1);
+          if (!isSame(verdict, expected, base))
+            wrong.push({ acts: base.acts, cell, expected, verdict });
+          if (
+            expected.answer === "ALLOW" &&
+            !leadsAlike(suite, policy, base, cell, verdict, expected)
+          )
+            wrong.push({ acts: base.acts, cell, verdict, after: "steps" });
+        }
+        // Pure: nothing of the state was changed by deciding.
+        expect(JSON.stringify([...state.nonces])).toBe(before);
       }
-      // Pure: nothing of the state was changed by deciding.
-      expect(JSON.stringify([...state.nonces])).toBe(before);
-    }
-    expect(wrong.slice(0, 5)).toEqual([]);
-    expect(compared).toBe(suite.cells);
-    // Each of the codes of checks 1 to 6, and ALLOW, was the right answer somewhere.
-    expect([...answers.keys()].sort()).toEqual([
-      "ACTION_NOT_ALLOWED",
-      "ALLOW",
-      "NO_POLICY_MATCH",
-      "REPLAY_NONCE",
-      "SEALED_SEQUENCE",
-      "SEQUENCE_VIOLATION",
-      "STALE_TIMESTAMP",
-    ]);
-  });
+      expect(wrong.slice(0, 5)).toEqual([]);
+      expect(compared).toBe(suite.cells);
+      // Each of the codes of checks 1 to 6, and ALLOW, was the right answer somewhere.
+      expect([...answers.keys()].sort()).toEqual([
+        "ACTION_NOT_ALLOWED",
+        "ALLOW",
+        "NO_POLICY_MATCH",
+        "REPLAY_NONCE",
+        "SEALED_SEQUENCE",
+        "SEQUENCE_VIOLATION",
+        "STALE_TIMESTAMP",
+      ]);
+    },
+  );
 
-  test("a whole gate agrees too: every ALLOW, and a sample of the denials", async () => {
-    const { gate, bases } = await prepare(suite);
-    const wrong: unknown[] = [];
-    let compared = 0;
-    let index = 0;
-    for (const base of bases) {
-      const denials = `${base.sequenceId}.denials`;
-      await live(gate, denials, base.acts, base.moment);
-      const before = await gate.state(denials);
-      for (const cell of cellsOf(suite, base)) {
-        const expected = judge(suite.contract, base.moment, cell);
-        const allowed = expected.answer === "ALLOW";
-        if (!allowed && index++ % suite.every !== 0) continue;
-        compared++;
-        const sequenceId = allowed ? `${base.sequenceId}.${compared}` : denials;
-        if (allowed) await live(gate, sequenceId, base.acts, base.moment);
-        const decision = await gate.decide(
-          inputOf(sequenceId, await unspent(gate, sequenceId, base, cell, compared)),
-        );
-        const { resumes, ...words } = expected;
-        const agrees =
-          JSON.stringify(sorted(wordsOf(decision))) === JSON.stringify(sorted(words)) &&
-          (decision.receipt?.resumes === undefined) === (resumes === undefined);
-        const next = allowed ? (await gate.state(sequenceId)).next_steps : [];
-        const follows =
-          !allowed ||
-          JSON.stringify(next) ===
-            JSON.stringify(admissibleNow(suite.contract, after(base.moment, cell, expected)));
-        if (!agrees || !follows) wrong.push({ acts: base.acts, cell, expected, decision, next });
+  test(
+    "a whole gate agrees too: every ALLOW, and a sample of the denials",
+    { timeout: 60_000 },
+    async () => {
+      const { gate, bases } = await prepare(suite);
+      const wrong: unknown[] = [];
+      let compared = 0;
+      let index = 0;
+      for (const base of bases) {
+        const denials = `${base.sequenceId}.denials`;
+        await live(gate, denials, base.acts, base.moment);
+        const before = await gate.state(denials);
+        for (const cell of cellsOf(suite, base)) {
+          const expected = judge(suite.contract, base.moment, cell);
+          const allowed = expected.answer === "ALLOW";
+          if (!allowed && index++ % suite.every !== 0) continue;
+          compared++;
+          const sequenceId = allowed ? `${base.sequenceId}.${compared}` : denials;
+          if (allowed) await live(gate, sequenceId, base.acts, base.moment);
+          const decision = await gate.decide(
+            inputOf(sequenceId, await unspent(gate, sequenceId, base, cell, compared)),
+          );
+          const { resumes, ...words } = expected;
+          const agrees =
+            JSON.stringify(sorted(wordsOf(decision))) === JSON.stringify(sorted(words)) &&
+            (decision.receipt?.resumes === undefined) === (resumes === undefined);
+          const next = allowed ? (await gate.state(sequenceId)).next_steps : [];
+          const follows =
+            !allowed ||
+            JSON.stringify(next) ===
+              JSON.stringify(admissibleNow(suite.contract, after(base.moment, cell, expected)));
+          if (!agrees || !follows) wrong.push({ acts: base.acts, cell, expected, decision, next });
+        }
+        // A DENY advances nothing, however many there were.
+        expect(await gate.state(denials)).toEqual(before);
       }
-      // A DENY advances nothing, however many there were.
-      expect(await gate.state(denials)).toEqual(before);
-    }
-    expect(wrong.slice(0, 5)).toEqual([]);
-    expect(compared).toBeGreaterThan(suite.cells / suite.every);
-  });
+      expect(wrong.slice(0, 5)).toEqual([]);
+      expect(compared).toBeGreaterThan(suite.cells / suite.every);
+    },
+  );
 });
 
-test("the traces of the research contract reach every state of its automaton", async () => {
-  const { policy, bases } = await prepare(researchSuite);
-  expect(new Set(bases.map((base) => base.fold().position)).size).toBe(policy.automaton.states);
-});
+test(
+  "the traces of the research contract reach every state of its automaton",
+  { timeout: 60_000 },
+  async () => {
+    const { policy, bases } = await prepare(researchSuite);
+    expect(new Set(bases.map((base) => base.fold().position)).size).toBe(policy.automaton.states);
+  },
+);
 
 interface Base {
   readonly acts: readonly Act[];

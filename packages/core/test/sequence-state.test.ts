@@ -21,7 +21,7 @@ async function chain() {
     for (const receipt of rest) applyReceipt(state, receipt, recordHash(receipt), policy);
     return state;
   };
-  return { policy, first, written, fold };
+  return { gate, policy, receipts, first, written, fold };
 }
 
 describe("the fold", () => {
@@ -62,10 +62,15 @@ describe("the fold", () => {
     expect(state.nonces.get("n")?.status).toBeUndefined();
   });
 
-  test("of a sealed sequence no tool is permitted and no step is next", async () => {
-    const { policy, written, fold } = await chain();
+  test("of a sealed sequence no tool is permitted and no step is next, wherever the order stands", async () => {
+    const { policy, gate, receipts, written, fold } = await chain();
     expect(permittedTools(policy, fold(written.slice(0, -1)))).toEqual(["close", "refund"]);
     expect(permittedTools(policy, fold(written))).toEqual([]);
     expect(stepsAfter(policy, fold(written))).toEqual([]);
+    await gate.decide({ sequence_id: "t", tool: "get_order" });
+    await gate.seal("t", "stop");
+    const stopped = fold(await receipts("t"));
+    expect(permittedTools(policy, stopped)).toEqual([]);
+    expect(stepsAfter(policy, stopped)).toEqual([]);
   });
 });

@@ -140,7 +140,9 @@ describe("for every JSON text", () => {
           const cut = at % (text.length + 1);
           const broken = text.slice(0, cut) + splice + text.slice(cut + 1);
           if (parses(broken)) return;
-          expect(refusal(broken)).toMatch(/not JSON|stands twice|loses digits|lone surrogate|nested deeper/);
+          expect(refusal(broken)).toMatch(
+            /not JSON|stands twice|loses digits|lone surrogate|nested deeper/,
+          );
         },
       ),
     );

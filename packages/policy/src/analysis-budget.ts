@@ -29,36 +29,38 @@ export function budgetFindings(
   const limits = [...limitRemovals(policy)];
   if (limits.length === 0) return { findings: [], undecided: false };
   const order = transitionsOf(orderOf(policy)).length > MAX_TRANSITIONS ? reducedOrder : orderOf;
-  const ask = (asked: CompiledPolicy, events: Iterable<string>): ReadonlyMap<string, Answer> =>
-    reachAny(spacesOf(asked, agents, effort, order), events, effort, watchTransitions);
-  const free = ask(
-    withLimits(policy, () => false),
-    transitionsOf(order(policy)),
-  );
+  let undecided = false;
+  const ask: Ask = (asked, events) => {
+    if (events.length === 0) return new Map();
+    const spaces = spacesOf(asked, agents, effort, order);
+    const answers = reachAny(spaces, events, effort, watchTransitions);
+    undecided ||= [...answers.values()].includes("unknown");
+    return answers;
+  };
+  const unlimited = withLimits(policy, () => false);
+  const free = ask(unlimited, transitionsOf(order(policy)));
   const possible = [...free].flatMap(([event, answer]) => (isExample(answer) ? [event] : []));
-  const limited = ask(policy, possible);
-  const missing = possible.filter((event) => limited.get(event) === "never");
-  const lostTo = (limited: CompiledPolicy): readonly string[] =>
-    missing.length === 0 ? [] : [...ask(limited, missing)].flatMap(toLost);
-  const alone = limits.map(({ path }) => {
+  const missing = [...ask(policy, possible)].flatMap(toLost);
+  const alone = limits.map(({ path }): Loss => {
     const only = withLimits(policy, (kept) => kept === path.slice(0, 2).join("."));
-    return { path, only, lost: lostTo(only) };
+    return { path, only, lost: [...ask(only, missing)].flatMap(toLost) };
   });
   const explained = new Set(alone.flatMap(({ lost }) => lost));
   const together = missing.filter((event) => !explained.has(event));
   const findings = [...alone, { path: ["sequence"], only: policy, lost: together }].flatMap(
-    ({ path, only, lost }) => {
-      if (lost.length === 0) return [];
-      const shown = ask(
-        only,
-        lost.map((event) => `refused ${event}`),
-      ).values();
-      const nearest =
-        nearestOf([...shown]) ?? nearestOf(lost.flatMap((event) => free.get(event) ?? []));
-      return nearest === undefined ? [] : [toFinding(only, path, nearest)];
-    },
+    (loss) => toFinding(loss, free, ask),
   );
-  return { findings, undecided: [...free.values(), ...limited.values()].includes("unknown") };
+  return { findings, undecided };
+}
+
+type Ask = (policy: CompiledPolicy, events: readonly string[]) => ReadonlyMap<string, Answer>;
+
+/** Transitions that cannot be taken with a limit, or with all of them. */
+interface Loss {
+  readonly path: Path;
+  /** The policy with that limit alone. */
+  readonly only: CompiledPolicy;
+  readonly lost: readonly string[];
 }
 
 function toLost([event, answer]: readonly [string, Answer]): readonly string[] {
@@ -93,21 +95,24 @@ function nearestOf(answers: readonly Answer[]): Example | undefined {
     .toSorted((a, b) => a.calls.length - b.calls.length || (text(a) < text(b) ? -1 : 1))[0];
 }
 
+/** Shows a call that only the limit refuses; else a run without limits, up to where the limit stops it. */
 function toFinding(
-  limited: CompiledPolicy,
-  path: Path,
-  { calls, conditions, agent }: Example,
-): PolicyFinding {
-  const alone = path[0] !== "sequence";
-  return {
-    code: "budget",
-    severity: "warning",
-    path,
-    message: alone
-      ? "this limit makes a part of the order impossible: the order would go on, the limit refuses"
-      : "the limits on calls together make a part of the order impossible",
-    ...example(upToRefusal(limited, agent, calls), conditions, agent),
-  };
+  { path, only, lost }: Loss,
+  free: ReadonlyMap<string, Answer>,
+  ask: Ask,
+): readonly PolicyFinding[] {
+  const refused = lost.map((event) => `refused ${event}`);
+  const nearest =
+    nearestOf([...ask(only, refused).values()]) ??
+    nearestOf(lost.flatMap((event) => free.get(event) ?? []));
+  if (nearest === undefined) return [];
+  const { calls, conditions, agent } = nearest;
+  const message =
+    path[0] === "sequence"
+      ? "the limits on calls together make a part of the order impossible"
+      : "this limit makes a part of the order impossible: the order would go on, the limit refuses";
+  const shown = example(upToRefusal(only, agent, calls), conditions, agent);
+  return [{ code: "budget", severity: "warning", path, message, ...shown }];
 }
 
 /** The calls up to the first that is refused, which is the last. */

@@ -1,8 +1,7 @@
-/** What a policy makes of each call that can be made, arguments aside, for one agent: checks 4 to 6 and limits in a sequence. */
+/** What a policy makes of each call that can be made, arguments and agents aside: checks 4 and 5, and limits in a sequence. */
 import type {
   CallSelector,
   CompiledConditions,
-  CompiledForbid,
   CompiledFunction,
   CompiledPolicy,
 } from "@stepgate/core";
@@ -27,7 +26,7 @@ export interface CallCheck {
   readonly rule: string;
 }
 
-/** One function that a call may stand for. */
+/** One function that a call may stand for, whoever the agent. */
 export interface CallCandidate {
   readonly name: string;
   /** -1: outside the order. */
@@ -35,12 +34,8 @@ export interface CallCandidate {
   readonly seals: boolean;
   /** The constraints whose second call this is; one that fails leaves the call to the next function. */
   readonly gates: readonly CallCheck[];
-  /** Check 6; likewise. */
-  readonly denied?: CallRefusal;
   /** Limits in a sequence; one that fails refuses the call. */
   readonly limits: readonly CallCheck[];
-  /** A limit that refuses every call. */
-  readonly blocked?: CallRefusal;
   /** Keys of what an ALLOW counts towards. */
   readonly moves: readonly string[];
   /** What arguments decide. */
@@ -50,7 +45,19 @@ export interface CallCandidate {
 /** The functions that a call may stand for, in order; where there are none, why. */
 export interface Reading {
   readonly candidates: readonly CallCandidate[];
+  /** What `forbid`, agents and the map look at, of each candidate. */
+  readonly members: readonly CallMembers[];
   readonly refusal?: CallRefusal;
+  /** Two calls with the same text are treated alike but for the agent. */
+  readonly text: string;
+}
+
+/** The members that selectors look at. */
+export interface CallMembers {
+  readonly function: string;
+  readonly step: string | undefined;
+  readonly action_type: string;
+  readonly tool: string | undefined;
 }
 
 /** How a call is written where order matters: a tool's name, or function and action type. */
@@ -71,14 +78,27 @@ export function callsOf(policies: readonly CompiledPolicy[]): readonly PolicyCal
   return [...calls].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, call]) => call);
 }
 
-/** Reads calls by one policy, for one agent. */
-export function callReader(
-  policy: CompiledPolicy,
-  agent: string | undefined,
-): (call: PolicyCall) => Reading {
+/** Reads calls by one policy, each once however often it is asked for. */
+export function callReader(policy: CompiledPolicy): (call: PolicyCall) => Reading {
+  const known = readers.get(policy);
+  if (known !== undefined) return known;
+  const reader = newReader(policy);
+  const readings = new Map<string, Reading>();
+  const read = (call: PolicyCall): Reading => {
+    const text = callText(call);
+    const reading = readings.get(text) ?? readCall(reader, call);
+    readings.set(text, reading);
+    return reading;
+  };
+  readers.set(policy, read);
+  return read;
+}
+
+const readers = new WeakMap<CompiledPolicy, (call: PolicyCall) => Reading>();
+
+function newReader(policy: CompiledPolicy): Reader {
   const reader: Reader = {
     policy,
-    agent,
     form: readForm(policy),
     firsts: new Map(),
     seconds: new Map(),
@@ -89,12 +109,11 @@ export function callReader(
     add(reader.firsts, selectorText(first), `first ${selectorText(first)}`);
     add(reader.seconds, selectorText(second), index);
   }
-  return (call) => readCall(reader, call);
+  return reader;
 }
 
 interface Reader {
   readonly policy: CompiledPolicy;
-  readonly agent: string | undefined;
   readonly form: unknown;
   /** Monitors that a selected call moves, and constraints that look at it, by selector. */
   readonly firsts: Map<string, Set<string>>;
@@ -117,68 +136,66 @@ function readCall(reader: Reader, call: PolicyCall): Reading {
   const { functions, tools, toolPairs } = reader.policy;
   if ("tool" in call) {
     const tool = tools.get(call.tool);
-    if (tool === undefined) return unknownCall("tools");
-    const found = tool.functions.flatMap((name) => functions.get(name) ?? []);
-    return {
-      candidates: found.map((fn) => candidate(reader, fn, tool.action, tool.name)),
-      ...(found.length === 0 && unknownCall("tools")),
-    };
+    const found = (tool?.functions ?? []).flatMap((name) => functions.get(name) ?? []);
+    return tool === undefined || found.length === 0
+      ? unknownCall("tools")
+      : readAs(reader, found, tool.action, tool.name);
   }
   const fn = functions.get(call.function);
   if (fn === undefined) return unknownCall("functions");
   if (toolPairs.has(`${call.function}\n${call.action_type}`)) return unknownCall("tools");
-  return { candidates: [candidate(reader, fn, call.action_type, undefined)] };
+  return readAs(reader, [fn], call.action_type, undefined);
 }
 
 function unknownCall(rule: string): Reading {
-  return { candidates: [], refusal: { code: "NO_POLICY_MATCH", rule } };
+  return { candidates: [], members: [], refusal: { code: "NO_POLICY_MATCH", rule }, text: rule };
 }
 
-/** The members that selectors look at. */
-interface Members {
-  readonly function: string;
-  readonly step: string | undefined;
-  readonly action_type: string;
-  readonly tool: string | undefined;
-}
-
-function candidate(
+function readAs(
   reader: Reader,
-  fn: CompiledFunction,
+  functions: readonly CompiledFunction[],
   action_type: string,
   tool: string | undefined,
-): CallCandidate {
-  const { policy, agent } = reader;
-  const members = { function: fn.name, step: fn.step, action_type, tool };
-  const selectors = (["function", "step", "action_type", "tool"] as const).flatMap((member) =>
-    members[member] === undefined ? [] : [`${member} ${members[member]}`],
+): Reading {
+  const members = functions.map(({ name, step }) => ({ function: name, step, action_type, tool }));
+  const candidates = functions.map((fn, index) => candidateOf(reader, fn, members[index]));
+  const text = JSON.stringify(
+    candidates.map((one) => ({ ...one, conditions: [...one.conditions] })),
   );
-  const standing = standingOn(policy, members);
+  return { candidates, members, text };
+}
+
+function candidateOf(
+  reader: Reader,
+  { name, stepIndex }: CompiledFunction,
+  members: CallMembers | undefined,
+): CallCandidate {
+  const selectors = (["function", "step", "action_type", "tool"] as const).flatMap((member) =>
+    members?.[member] === undefined ? [] : [`${member} ${members[member]}`],
+  );
+  const standing = members === undefined ? [] : standingOn(reader.policy, members);
   const limits = standing.flatMap(([path, conditions]) => limitCheck(path, conditions));
-  const denied = deniedBy(reader, members);
-  const blocked = standing.flatMap(([path, conditions]) => blockedBy(path, conditions, agent))[0];
   return {
-    name: fn.name,
-    step: fn.stepIndex,
-    seals: policy.sealOn.has(action_type),
+    name,
+    step: stepIndex,
+    seals: members !== undefined && reader.policy.sealOn.has(members.action_type),
     gates: gatesOf(reader, selectors),
     limits,
     moves: [
       ...new Set(selectors.flatMap((selector) => [...(reader.firsts.get(selector) ?? [])])),
       ...limits.map(({ key }) => key),
     ],
-    ...(denied !== undefined && { denied }),
-    ...(blocked !== undefined && { blocked }),
     conditions: new Map(standing.flatMap((one) => [...textsOf(reader, one)])),
   };
 }
 
 /** What a tool or function is called in the policy. */
-type Place = readonly [section: "functions" | "tools", name: string];
-type Standing = readonly [Place, CompiledConditions];
+export type Place = readonly [section: "functions" | "tools", name: string];
+/** What stands on a tool or function. */
+export type Standing = readonly [Place, CompiledConditions];
 
 /** The conditions of the function, then of the tool. */
-function standingOn(policy: CompiledPolicy, members: Members): readonly Standing[] {
+export function standingOn(policy: CompiledPolicy, members: CallMembers): readonly Standing[] {
   const ofFunction = policy.functions.get(members.function)?.conditions;
   const ofTool = members.tool === undefined ? undefined : policy.tools.get(members.tool);
   return [
@@ -211,55 +228,6 @@ function limitCheck(path: Place, { calls }: CompiledConditions): readonly CallCh
   if (calls === undefined || calls.per !== undefined) return [];
   const rule = `${path.join(".")}.limits.calls`;
   return [{ key: `calls ${path.join(" ")}`, from: 0, below: Math.floor(Number(calls.max)), rule }];
-}
-
-/** Limits that no call passes: one of nothing, and one per agent where there is no agent. */
-function blockedBy(
-  path: Place,
-  { calls, sum }: CompiledConditions,
-  agent: string | undefined,
-): readonly CallRefusal[] {
-  const refuse = (limit: string): CallRefusal => ({
-    code: "LIMIT_EXCEEDED",
-    rule: `${path.join(".")}.limits.${limit}`,
-  });
-  return [
-    ...(calls !== undefined &&
-    (Number(calls.max) < 1 || (calls.per === "agent" && agent === undefined))
-      ? [refuse("calls")]
-      : []),
-    ...(sum?.per === "agent" && agent === undefined ? [refuse("sum")] : []),
-  ];
-}
-
-/** Check 6: what `forbid` names, then what the agent's patterns leave, then the map. */
-function deniedBy({ policy, agent }: Reader, members: Members): CallRefusal | undefined {
-  const refuse = (rule: string): CallRefusal => ({ code: "ACTION_NOT_ALLOWED", rule });
-  const forbidden = (policy.forbid ?? []).findIndex((item) => isForbidden(item, members, agent));
-  if (forbidden >= 0) return refuse(`forbid.${forbidden}`);
-  if (policy.agents !== undefined) {
-    const mine = agent === undefined ? [] : policy.agents.filter((entry) => entry.matches(agent));
-    if (mine.length === 0) return refuse("agents");
-    const narrower = mine.find(
-      ({ functions }) => functions.get(members.function)?.has(members.action_type) === false,
-    );
-    if (narrower !== undefined) return refuse(`agents.${narrower.pattern}`);
-  }
-  return policy.functions.get(members.function)?.actions.has(members.action_type) === true
-    ? undefined
-    : refuse(`functions.${members.function}.actions`);
-}
-
-function isForbidden(item: CompiledForbid, members: Members, agent: string | undefined): boolean {
-  const has = (set: ReadonlySet<string> | undefined, member: string | undefined): boolean =>
-    set === undefined || (member !== undefined && set.has(member));
-  return (
-    has(item.actions, members.action_type) &&
-    has(item.functions, members.function) &&
-    has(item.steps, members.step) &&
-    has(item.tools, members.tool) &&
-    (item.agents === undefined || item.agents(agent ?? ""))
-  );
 }
 
 /** Whom a shared count or a bound name is shared with: two policies that differ there may decide differently. */

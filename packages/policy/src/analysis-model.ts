@@ -10,9 +10,9 @@ import {
   type CallRefusal,
   callsOf,
   type PolicyCall,
-  type Reading,
 } from "./analysis-calls.ts";
 import { type Order, reducedOrder, SEALED, stepFrom } from "./analysis-order.ts";
+import { type Permission, permissionOf } from "./analysis-permission.ts";
 
 /** Holds while `from <= value < below`. A monitor's value counts ALLOWs, up to its cap. */
 export interface Check {
@@ -23,7 +23,7 @@ export interface Check {
 }
 
 /** One function that a call may stand for. */
-export interface Candidate extends Omit<CallCandidate, "gates" | "limits" | "moves"> {
+export interface Candidate extends Omit<CallCandidate, "gates" | "limits" | "moves">, Permission {
   readonly gates: readonly Check[];
   readonly limits: readonly Check[];
   /** The monitors that an ALLOW moves. */
@@ -66,9 +66,9 @@ export function buildSpace(
   agent: string | undefined,
   order: (policy: CompiledPolicy) => Order = reducedOrder,
 ): Space {
-  const read = policies.map((policy) => callReader(policy, agent));
-  const calls = classify(callsOf(policies), read);
-  const readings = read.map((reader) => calls.flatMap(([first]) => (first ? reader(first) : [])));
+  const calls = classify(policies, agent);
+  const firsts = calls.flatMap(([first]) => first ?? []);
+  const readings = policies.map((policy) => firsts.map((call) => readFor(policy, call, agent)));
   const { caps, numbers } = numberMonitors(readings);
   const sides = policies.map((policy, side): Side => {
     const candidates = (readings[side] ?? []).map((reading) =>
@@ -82,18 +82,68 @@ export function buildSpace(
   return { calls, sides, caps, start };
 }
 
+/** How the policies treat an agent: two with the same text have equal spaces. Cheaper than to build them. */
+export function treatmentOf(
+  policies: readonly CompiledPolicy[],
+  agent: string | undefined,
+): string {
+  const refused = new Map<string, number>();
+  const texts = callsOf(policies).map((call) =>
+    policies.map((policy) => {
+      const text = permissionsText(permissionsFor(policy, call, agent));
+      // Texts are long, and few.
+      if (!refused.has(text)) refused.set(text, refused.size);
+      return refused.get(text);
+    }),
+  );
+  return JSON.stringify([[...refused.keys()], texts]);
+}
+
+/** A reading for one agent. */
+interface AgentReading {
+  readonly candidates: readonly (CallCandidate & Permission)[];
+  readonly refusal: CallRefusal | undefined;
+}
+
+function readFor(
+  policy: CompiledPolicy,
+  call: PolicyCall,
+  agent: string | undefined,
+): AgentReading {
+  const { candidates, refusal } = callReader(policy)(call);
+  const permissions = permissionsFor(policy, call, agent);
+  return {
+    candidates: candidates.map((one, index) => ({ ...one, ...permissions[index] })),
+    refusal,
+  };
+}
+
+function permissionsFor(
+  policy: CompiledPolicy,
+  call: PolicyCall,
+  agent: string | undefined,
+): readonly Permission[] {
+  return callReader(policy)(call).members.map((members) => permissionOf(policy, members, agent));
+}
+
+function permissionsText(permissions: readonly Permission[]): string {
+  return permissions
+    .map(({ denied, blocked }) => `${denied?.rule ?? ""} ${blocked?.rule ?? ""}`)
+    .join(",");
+}
+
 /** Calls that every side treats alike are one. */
 function classify(
-  calls: readonly PolicyCall[],
-  readers: readonly ((call: PolicyCall) => Reading)[],
+  policies: readonly CompiledPolicy[],
+  agent: string | undefined,
 ): readonly (readonly PolicyCall[])[] {
-  const classes = Map.groupBy(calls, (call) =>
-    JSON.stringify(
-      readers.map((read) => {
-        const { candidates, refusal } = read(call);
-        return [refusal, candidates.map((one) => ({ ...one, conditions: [...one.conditions] }))];
-      }),
-    ),
+  const classes = Map.groupBy(callsOf(policies), (call) =>
+    policies
+      .map((policy) => {
+        const { text } = callReader(policy)(call);
+        return `${text} ${permissionsText(permissionsFor(policy, call, agent))}`;
+      })
+      .join("\n"),
   );
   return [...classes.values()];
 }
@@ -105,7 +155,7 @@ interface Monitors {
 }
 
 /** A monitor that moves with the same calls in both policies is one: so equal policies walk in step. */
-function numberMonitors(sides: readonly (readonly Reading[])[]): Monitors {
+function numberMonitors(sides: readonly (readonly AgentReading[])[]): Monitors {
   const caps: number[] = [];
   const numbers: Map<string, number>[] = [];
   for (const [side, readings] of sides.entries()) {
@@ -124,7 +174,7 @@ function numberMonitors(sides: readonly (readonly Reading[])[]): Monitors {
 }
 
 /** How far each key has to be counted: where its checks change for the last time. */
-function capsOf(readings: readonly Reading[]): ReadonlyMap<string, number> {
+function capsOf(readings: readonly AgentReading[]): ReadonlyMap<string, number> {
   const caps = new Map<string, number>();
   for (const { candidates } of readings)
     for (const { gates, limits } of candidates)
@@ -136,7 +186,7 @@ function capsOf(readings: readonly Reading[]): ReadonlyMap<string, number> {
 }
 
 /** True where every call that both sides may allow moves the key in both, or in neither, whatever it stands for. */
-function moveAlike(key: string, a: readonly Reading[], b: readonly Reading[]): boolean {
+function moveAlike(key: string, a: readonly AgentReading[], b: readonly AgentReading[]): boolean {
   return a.every(({ candidates }, call) => {
     const mine = movesOf(key, candidates);
     const theirs = movesOf(key, b[call]?.candidates ?? []);
@@ -144,14 +194,14 @@ function moveAlike(key: string, a: readonly Reading[], b: readonly Reading[]): b
   });
 }
 
-function movesOf(key: string, candidates: readonly CallCandidate[]): readonly boolean[] {
+function movesOf(key: string, candidates: AgentReading["candidates"]): readonly boolean[] {
   return candidates
     .filter(({ denied }) => denied === undefined)
     .map(({ moves }) => moves.includes(key));
 }
 
 function numbered(
-  { gates, limits, moves, ...rest }: CallCandidate,
+  { gates, limits, moves, ...rest }: CallCandidate & Permission,
   numbers: Monitors["numbers"],
   side: number,
 ): Candidate {

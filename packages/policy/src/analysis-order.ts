@@ -23,15 +23,22 @@ export function orderOf({ automaton, steps }: CompiledPolicy): Order {
  * The same language with fewer states: those with equal rows are one, as are all ends of a choice. Orders that are dense
  * in transitions become small.
  */
-export function reducedOrder({ automaton, steps }: CompiledPolicy): Order {
+export function reducedOrder(policy: CompiledPolicy): Order {
+  const known = reduced.get(policy.automaton);
+  if (known !== undefined) return known;
+  const { automaton, steps } = policy;
   let { next, accepting } = automaton;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     const merged = mergeRows(next, accepting, steps.length);
     if (merged.accepting.length === accepting.length) break;
     ({ next, accepting } = merged);
   }
-  return withEnds(next, accepting, steps.length);
+  const order = withEnds(next, accepting, steps.length);
+  reduced.set(automaton, order);
+  return order;
 }
+
+const reduced = new WeakMap<CompiledPolicy["automaton"], Order>();
 
 /** Where a step leads, or -1. */
 export function stepFrom(order: Order, state: number, step: number): number {

@@ -2,10 +2,10 @@
 import type { CompiledPolicy } from "@stepgate/core";
 import { callText, type PolicyCall } from "./analysis-calls.ts";
 import { callsAs } from "./analysis-finding.ts";
-import { buildSpace, type Space } from "./analysis-model.ts";
+import { buildSpace, type Space, treatmentOf } from "./analysis-model.ts";
 import { type Order, SEALED } from "./analysis-order.ts";
 import { holds, opposite, trialsOf } from "./analysis-outcomes.ts";
-import { type Emit, reach, type Reached, type Watch } from "./analysis-reach.ts";
+import { dive, type Emit, reach, type Reached, type Watch } from "./analysis-reach.ts";
 import type { Effort } from "./analysis-walk.ts";
 
 /** A space, and the agent that it is for. */
@@ -23,11 +23,14 @@ export function* spacesOf(
 ): Generator<AgentSpace> {
   const met = new Set<string>();
   for (const agent of agents) {
+    effort.work -= 3 * (policy.functions.size + policy.tools.size);
+    const treatment = treatmentOf([policy], agent);
+    if (met.has(treatment)) continue;
+    met.add(treatment);
     const space = buildSpace([policy], agent, order);
-    const key = JSON.stringify([space.calls, space.sides[0]?.candidates]);
-    effort.work -= space.calls.length;
-    if (!met.has(key)) yield { agent, space };
-    met.add(key);
+    // As much as to look at each call in some states.
+    effort.work -= space.calls.length * 5;
+    yield { agent, space };
     if (effort.work < 0) return;
   }
 }
@@ -39,8 +42,8 @@ export interface Example {
   readonly agent: string | undefined;
 }
 
-/** What became of a question: `never` for no agent, or `unknown` for some. */
-export type Answer = Example | "never" | "unknown";
+/** What became of a question: `never` for no agent, or `unknown` for some; `yes` where nobody needs an example. */
+export type Answer = Example | "yes" | "never" | "unknown";
 
 /** Can the order be completed, and a run sealed; can each step be passed, each function, tool and constraint come into play. */
 export interface Questions {
@@ -74,7 +77,8 @@ export function answerQuestions(
       `admits constraints.${index}`,
     ]),
   ];
-  const answers = reachAny(spaces, events, effort, watchFor);
+  const isEnough = (event: string): boolean => !event.startsWith("refuses ");
+  const answers = reachAny(spaces, events, effort, watchFor, isEnough);
   const answer = (event: string): Answer => answers.get(event) ?? "never";
   return {
     ...endsOf(policy, answer),
@@ -93,7 +97,7 @@ export function answerEnds(
   spaces: Iterable<AgentSpace>,
   effort: Effort,
 ): Pick<Questions, "complete" | "seal"> {
-  const answers = reachAny(spaces, ["complete", "seal"], effort, watchFor);
+  const answers = reachAny(spaces, ["complete", "seal"], effort, watchFor, () => true);
   return endsOf(policy, (event) => answers.get(event) ?? "never");
 }
 
@@ -103,21 +107,32 @@ export function canReach(
   event: "complete" | "seal" | `step ${number}`,
   effort: Effort,
 ): boolean {
-  return typeof reachAny(spaces, [event], effort, watchFor).get(event) === "object";
+  return isYes(reachAny(spaces, [event], effort, watchFor, () => true).get(event));
 }
 
-/** Asks one agent after another what those before did not reach. */
+/** True for what some agent can bring about. */
+export function isYes(answer: Answer | undefined): boolean {
+  return answer === "yes" || typeof answer === "object";
+}
+
+/** Asks one agent after another what those before did not reach; of some events it is enough that they happen. */
 export function reachAny(
   spaces: Iterable<AgentSpace>,
   events: Iterable<string>,
   effort: Effort,
   watchOf: (space: Space, pending: ReadonlySet<string>) => Watch,
+  isEnough: (event: string) => boolean = () => false,
 ): ReadonlyMap<string, Answer> {
   const answers = new Map<string, Answer>();
   const pending = new Set(events);
   for (const { agent, space } of spaces) {
     if (pending.size === 0) break;
-    const found = reach(space, pending, watchOf(space, pending), effort);
+    const watch = watchOf(space, pending);
+    for (const event of dive(space, new Set([...pending].filter(isEnough)), watch, effort)) {
+      answers.set(event, "yes");
+      pending.delete(event);
+    }
+    const found = reach(space, pending, watch, effort);
     for (const [event, reached] of found) {
       if (answers.get(event) !== "unknown" || isTrace(reached))
         answers.set(event, asAnswer(space, reached, agent));
@@ -134,9 +149,8 @@ function endsOf(
   { automaton }: CompiledPolicy,
   answer: (event: string) => Answer,
 ): Pick<Questions, "complete" | "seal"> {
-  const empty: Example = { calls: [], conditions: [], agent: undefined };
-  const seal = answer("seal");
-  return { complete: automaton.accepting[0] === 1 ? empty : answer("complete"), seal };
+  const complete = automaton.accepting[0] === 1 ? "yes" : answer("complete");
+  return { complete, seal: answer("seal") };
 }
 
 function isTrace(reached: Reached): reached is Exclude<Reached, string> {

@@ -59,6 +59,46 @@ export function reach(
   return answers;
 }
 
+/**
+ * Makes calls depth first, and says which of the events it happened to see. Most policies let nearly everything happen,
+ * and then it is far less work than to search for shortest traces.
+ */
+export function dive(
+  space: Space,
+  events: ReadonlySet<string>,
+  watch: Watch,
+  effort: Effort,
+): ReadonlySet<string> {
+  const walk = fullWalk(space);
+  const seen = new Set<string>();
+  const stack = [walk.start];
+  const met = new Set([walk.keyOf(walk.start)]);
+  for (let looks = 0; stack.length > 0 && seen.size < events.size;) {
+    const state = stack.pop() ?? walk.start;
+    const staying: State[] = [];
+    const advancing: State[] = [];
+    for (const call of walk.callsAt(state)) {
+      if ((looks += 1) > MAX_DIVE || (effort.work -= 1) < 0) return seen;
+      const sight = walk.look(state, call);
+      watch(sight, (event) => {
+        if (events.has(event)) seen.add(event);
+      });
+      for (const { to } of walk.edges(sight)) {
+        const key = walk.keyOf(to);
+        if (met.has(key)) continue;
+        met.add(key);
+        (to.positions[0] === state.positions[0] ? staying : advancing).push(to);
+      }
+    }
+    // What leads on comes first: a call that may come again and again leads nowhere.
+    stack.push(...staying, ...advancing);
+  }
+  return seen;
+}
+
+/** Calls that a dive looks at. */
+const MAX_DIVE = 20_000;
+
 /** The calls that lead to a node, and how each went. */
 export interface Node {
   readonly state: State;

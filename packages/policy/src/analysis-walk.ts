@@ -51,8 +51,12 @@ export interface Walk {
 
 /** A walk that remembers everything: every call goes one way. */
 export function fullWalk(space: Space): Walk {
-  return walkOf(space, [...space.caps.keys()]);
+  const walk = fullWalks.get(space) ?? walkOf(space, [...space.caps.keys()]);
+  fullWalks.set(space, walk);
+  return walk;
 }
+
+const fullWalks = new WeakMap<Space, Walk>();
 
 /** A walk that remembers the monitors in `tracked`, which is sorted. */
 export function walkOf(space: Space, tracked: readonly number[]): Walk {

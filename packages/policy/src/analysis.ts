@@ -12,6 +12,7 @@ import {
   answerEnds,
   answerQuestions,
   canReach,
+  isYes,
   type Questions,
   spacesOf,
 } from "./analysis-questions.ts";
@@ -22,7 +23,7 @@ import { type Effort, replay } from "./analysis-walk.ts";
 export interface AnalysisLimits {
   /** States that one search may hold; 200,000 by default. */
   readonly states?: number;
-  /** Calls that all searches together may look at, each in one state; 5 million by default, which is seconds. */
+  /** Calls that all searches together may look at, each in one state; 2 million by default, which is seconds. */
   readonly work?: number;
 }
 
@@ -34,7 +35,7 @@ export interface AnalysisLimits {
  */
 export function analyse(
   policy: CompiledPolicy,
-  { states = 200_000, work = 5_000_000 }: AnalysisLimits = {},
+  { states = 200_000, work = 2_000_000 }: AnalysisLimits = {},
 ): readonly PolicyFinding[] {
   const effort: Effort = { states, work };
   const classes = agentClasses([policy]);
@@ -45,10 +46,14 @@ export function analyse(
     effort,
   };
   const questions = answerQuestions(policy, subject.spaces, effort);
-  const stuck = typeof questions.seal === "object" ? stuckFindings(subject) : NO_FINDINGS;
+  const stuck = isYes(questions.seal) ? stuckFindings(subject) : NO_FINDINGS;
   const budget = budgetFindings(policy, classes.agents, effort);
   const isUndecided =
-    stuck.undecided || budget.undecided || !classes.complete || questions.undecided.length > 0;
+    effort.work < 0 ||
+    stuck.undecided ||
+    budget.undecided ||
+    !classes.complete ||
+    questions.undecided.length > 0;
   return [
     ...wideningFindings(policy),
     ...endFindings(subject, questions),

@@ -3,7 +3,7 @@ import type { CompiledPolicy } from "@stepgate/core";
 import { agentClasses } from "./analysis-agents.ts";
 import { type CallRefusal, callText, type PolicyCall } from "./analysis-calls.ts";
 import { callsAs } from "./analysis-finding.ts";
-import { buildSpace, type Candidate, type Space } from "./analysis-model.ts";
+import { buildSpace, type Candidate, type Space, treatmentOf } from "./analysis-model.ts";
 import { SEALED } from "./analysis-order.ts";
 import { refusalOf } from "./analysis-outcomes.ts";
 import { reach, type Reached, type Trace, type Watch } from "./analysis-reach.ts";
@@ -67,12 +67,10 @@ export function diffPolicies(
   const { agents, complete } = agentClasses([a, b]);
   const compared = new Map<string, Comparison>();
   const diffs = agents.map((agent) => {
-    const space = buildSpace([a, b], agent);
-    effort.work -= space.calls.length;
     // Agents that are treated alike are compared once.
-    const key = JSON.stringify([space.calls, space.sides.map(({ candidates }) => candidates)]);
-    const comparison = compared.get(key) ?? compare(space, effort);
-    compared.set(key, comparison);
+    const treatment = treatmentOf([a, b], agent);
+    const comparison = compared.get(treatment) ?? compare(buildSpace([a, b], agent), effort);
+    compared.set(treatment, comparison);
     return diffFor(agent, comparison);
   });
   return {
@@ -90,6 +88,8 @@ interface Comparison {
 }
 
 function compare(space: Space, effort: Effort): Comparison {
+  // To build it is as much as to look at each call in some states.
+  effort.work -= space.calls.length * 5;
   const events = space.calls.keys().flatMap((call) => EVENTS.map((event) => `${event} ${call}`));
   return { space, answers: reach(space, events, watchBoth, effort) };
 }

@@ -95,6 +95,7 @@ export function compilePlain(plain: PlainPolicy): CompiledPolicy {
   return {
     ...base,
     normalForm: JSON.stringify({
+      sequence: JSON.parse(base.normalForm).sequence,
       forbid: plain.forbid,
       functions: formOf(plain.functions),
       tools: formOf(plain.tools),
@@ -170,7 +171,7 @@ function conditionsOf(
 }
 
 /** Patterns by another engine: `*` is any run of characters. */
-function isOneOf(patterns: readonly string[], agent: string): boolean {
+export function isOneOf(patterns: readonly string[], agent: string): boolean {
   return patterns.some((pattern) =>
     new RegExp(
       `^${pattern
@@ -363,6 +364,12 @@ function exceeded(
       ? [`tools.${tool.name}`]
       : []),
   ];
+}
+
+/** What is left of an order after these steps, as a text that is equal for what goes on alike; `undefined` where they may not come. */
+export function mayFollow(order: PlainOrder, steps: readonly string[]): string | undefined {
+  const left = deriveAll(order, steps);
+  return left && JSON.stringify(left);
 }
 
 /** True where the order is complete after these calls. */

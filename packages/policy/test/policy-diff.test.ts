@@ -18,39 +18,46 @@ import {
 } from "./plain-policy.ts";
 
 const RUNS = Number(process.env["STEPGATE_CASES"] ?? 2000);
+/** Milliseconds; the reference is slow. */
+const TIMEOUT = 60_000 + 50 * RUNS;
 
-test("differences agree with trying every run, on random pairs of policies", () => {
-  const seen = { changes: 0, none: 0, longest: 0, unknown: 0 };
-  fc.assert(
-    fc.property(plainPair, ([a, b]) => {
-      const [before, after] = [compilePlain(a), compilePlain(b)];
-      const found = diffPolicies(before, after);
-      const { agents } = agentClasses([before, after]);
-      const tried = agents.map((agent) => byTrying(a, b, agent));
-      fc.pre(tried.every((one) => one !== undefined));
-      const expected = tried.flatMap((one) => one ?? []).toSorted();
-      const actual = [
-        ...found.newlyAllowed.map((change) => lineOf("allowed", change)),
-        ...found.newlyDenied.map((change) => lineOf("denied", change)),
-        ...found.unknown.map(({ trace = [], call, ...rest }) =>
-          lineOf("differs", { ...rest, call, trace }),
-        ),
-      ].toSorted();
-      expect(actual).toEqual(expected);
-      seen.changes += expected.length;
-      seen.none += expected.length === 0 ? 1 : 0;
-      seen.unknown += found.unknown.length;
-      for (const { trace } of found.newlyAllowed)
-        seen.longest = Math.max(seen.longest, trace.length);
-    }),
-    { numRuns: RUNS },
-  );
-  // The comparison is worth nothing if nothing differs, or nothing but at the first call.
-  expect(seen.changes).toBeGreaterThan(RUNS);
-  expect(seen.none).toBeGreaterThan(RUNS / 10);
-  expect(seen.unknown).toBeGreaterThan(RUNS / 10);
-  expect(seen.longest).toBeGreaterThan(4);
-});
+test(
+  "differences agree with trying every run, on random pairs of policies",
+  () => {
+    const seen = { changes: 0, none: 0, longest: 0, unknown: 0 };
+    fc.assert(
+      fc.property(plainPair, ([a, b]) => {
+        const [before, after] = [compilePlain(a), compilePlain(b)];
+        const found = diffPolicies(before, after);
+        const { agents } = agentClasses([before, after]);
+        const tried = agents.map((agent) => byTrying(a, b, agent));
+        fc.pre(tried.every((one) => one !== undefined));
+        const expected = tried.flatMap((one) => one ?? []).toSorted();
+        const actual = [
+          ...found.newlyAllowed.map((change) => lineOf("allowed", change)),
+          ...found.newlyDenied.map((change) => lineOf("denied", change)),
+          ...found.unknown.map(({ trace = [], call, ...rest }) =>
+            lineOf("differs", { ...rest, call, trace }),
+          ),
+        ].toSorted();
+        expect(actual).toEqual(expected);
+        seen.changes += expected.length;
+        seen.none += expected.length === 0 ? 1 : 0;
+        seen.unknown += found.unknown.length;
+        for (const { trace } of found.newlyAllowed)
+          seen.longest = Math.max(seen.longest, trace.length);
+      }),
+      { numRuns: RUNS },
+    );
+    // The comparison is worth nothing if nothing differs, or nothing but at the first call.
+    if (RUNS < 1000) return;
+    expect(seen.changes).toBeGreaterThan(RUNS);
+    expect(seen.none).toBeGreaterThan(RUNS / 10);
+    expect(seen.unknown).toBeGreaterThan(RUNS / 10);
+    expect(seen.longest).toBeGreaterThan(4);
+  },
+  TIMEOUT,
+);
 
 function lineOf(event: string, { call, agent, trace, refusal, dependsOn = [] }: Told): string {
   const why = refusal === undefined ? "" : `${refusal.code} ${refusal.rule}`;

@@ -1,0 +1,81 @@
+/** What a policy refuses an agent whatever came before: check 6, and limits that no call of it passes. */
+import type { CompiledConditions, CompiledForbid, CompiledPolicy } from "@stepgate/core";
+import { type CallMembers, type CallRefusal, type Place, standingOn } from "./analysis-calls.ts";
+
+/** Nothing, where the agent may do it. */
+export interface Permission {
+  /** Check 6; it leaves the call of a tool to the next function. */
+  readonly denied?: CallRefusal;
+  /** A limit that refuses every call. */
+  readonly blocked?: CallRefusal;
+}
+
+/** Whether an agent may make a call as a function. */
+export function permissionOf(
+  policy: CompiledPolicy,
+  members: CallMembers,
+  agent: string | undefined,
+): Permission {
+  const denied = deniedBy(policy, members, agent);
+  const [blocked] = standingOn(policy, members).flatMap(([place, conditions]) =>
+    blockedBy(place, conditions, agent),
+  );
+  return { ...(denied !== undefined && { denied }), ...(blocked !== undefined && { blocked }) };
+}
+
+/** Limits that no call passes: one of nothing, and one per agent where there is no agent. */
+function blockedBy(
+  path: Place,
+  { calls, sum }: CompiledConditions,
+  agent: string | undefined,
+): readonly CallRefusal[] {
+  const refuse = (limit: string): CallRefusal => ({
+    code: "LIMIT_EXCEEDED",
+    rule: `${path.join(".")}.limits.${limit}`,
+  });
+  return [
+    ...(calls !== undefined &&
+    (Number(calls.max) < 1 || (calls.per === "agent" && agent === undefined))
+      ? [refuse("calls")]
+      : []),
+    ...(sum?.per === "agent" && agent === undefined ? [refuse("sum")] : []),
+  ];
+}
+
+/** Check 6: what `forbid` names, then what the agent's patterns leave, then the map. */
+function deniedBy(
+  policy: CompiledPolicy,
+  members: CallMembers,
+  agent: string | undefined,
+): CallRefusal | undefined {
+  const refuse = (rule: string): CallRefusal => ({ code: "ACTION_NOT_ALLOWED", rule });
+  const forbidden = (policy.forbid ?? []).findIndex((item) => isForbidden(item, members, agent));
+  if (forbidden >= 0) return refuse(`forbid.${forbidden}`);
+  if (policy.agents !== undefined) {
+    const mine = agent === undefined ? [] : policy.agents.filter((entry) => entry.matches(agent));
+    if (mine.length === 0) return refuse("agents");
+    const narrower = mine.find(
+      ({ functions }) => functions.get(members.function)?.has(members.action_type) === false,
+    );
+    if (narrower !== undefined) return refuse(`agents.${narrower.pattern}`);
+  }
+  return policy.functions.get(members.function)?.actions.has(members.action_type) === true
+    ? undefined
+    : refuse(`functions.${members.function}.actions`);
+}
+
+function isForbidden(
+  item: CompiledForbid,
+  members: CallMembers,
+  agent: string | undefined,
+): boolean {
+  const has = (set: ReadonlySet<string> | undefined, member: string | undefined): boolean =>
+    set === undefined || (member !== undefined && set.has(member));
+  return (
+    has(item.actions, members.action_type) &&
+    has(item.functions, members.function) &&
+    has(item.steps, members.step) &&
+    has(item.tools, members.tool) &&
+    (item.agents === undefined || item.agents(agent ?? ""))
+  );
+}

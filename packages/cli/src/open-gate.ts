@@ -77,6 +77,7 @@ const OPTIONS: Readonly<Record<keyof OpenGateOptions, true>> = {
   maxRecords: true,
   maxDenialsPerSecond: true,
   cachedRecords: true,
+  approvers: true,
 };
 
 /** A misspelt option would be a gate that is not the one that was meant. */

@@ -14,4 +14,4 @@ export {
 export { sampleRecord } from "./sample-record.ts";
 export { raceForOneNonce, raceForOnePlace } from "./store-races.ts";
 export { type StoreFixture, testStore } from "./store-suite.ts";
-export { openTestGate, type TestGate, type TestGateOptions } from "./test-gate.ts";
+export { openTestGate, sequenceLines, type TestGate, type TestGateOptions } from "./test-gate.ts";

@@ -53,6 +53,12 @@ export async function openTestGate(
   };
 }
 
+/** Every line of sequences in the order of the log: all but the chain `@log`, which tells the policies. */
+export async function sequenceLines(store: Store): Promise<readonly string[]> {
+  const lines = await Array.fromAsync(store.lines());
+  return lines.filter((line) => !line.includes('"sequence_id":"@log"'));
+}
+
 function isCompiled(policy: unknown): policy is CompiledPolicy {
   return typeof policy === "object" && policy !== null && "automaton" in policy;
 }

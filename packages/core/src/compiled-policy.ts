@@ -118,8 +118,8 @@ export interface CompiledPolicy {
   readonly automaton: Automaton;
   readonly functions: ReadonlyMap<string, CompiledFunction>;
   readonly tools: ReadonlyMap<string, CompiledTool>;
-  readonly constraints?: readonly CompiledConstraint[];
-  readonly forbid?: readonly CompiledForbid[];
+  readonly constraints: readonly CompiledConstraint[];
+  readonly forbid: readonly CompiledForbid[];
   /** In code-unit order of their patterns. Where there are some, an agent that none matches may do nothing. */
   readonly agents?: readonly CompiledAgents[];
   /** Action types whose ALLOW seals the sequence. */

@@ -4,11 +4,14 @@
  */
 import type { CallForm } from "./action-request.ts";
 import type { CompiledFunction, CompiledPolicy } from "./compiled-policy.ts";
+import { type Grounds, judge } from "./conditions.ts";
 import type { DenyCode } from "./decision.ts";
-import { admitNonce } from "./nonce.ts";
-import type { CallMembers } from "./receipt.ts";
-import { admissibleSteps, isAccepting, isNaturalEnd, stateAfter } from "./sequence.ts";
-import type { NonceUse, SequenceState } from "./sequence-state.ts";
+import { admitNonce, type NonceAdmission } from "./nonce.ts";
+import type { CallMembers, Effects } from "./receipt.ts";
+import { brokenConstraint, forbiddenBy } from "./selector.ts";
+import { isAccepting, isNaturalEnd, stateAfter } from "./sequence.ts";
+import { conditionsOf, type NonceUse, type SequenceState } from "./sequence-state.ts";
+import type { CounterStep } from "./store.ts";
 
 /** What of a well-formed request is decided on. */
 export interface DecisionInput {
@@ -19,7 +22,7 @@ export interface DecisionInput {
   readonly ts_ms: number;
 }
 
-/** Two times in milliseconds: freshness goes by the gate's clock, lifetime by the time of the record to be written. */
+/** Two times in milliseconds: freshness and windows go by the gate's clock, lifetime and approvals by the record's. */
 export interface DecisionTime {
   readonly clock: number;
   readonly record: number;
@@ -40,34 +43,41 @@ export interface Verdict {
   readonly seals: boolean;
   /** The earlier use of this nonce, if any. */
   readonly earlier?: NonceUse;
-  /** Hash of the interrupted ALLOW that this request comes back to. */
+  /** Hash of the interrupted ALLOW, or of the APPROVAL_REQUIRED denial, that this request comes back to. */
   readonly resumes?: string;
+  /** On ALLOW: what it changes of binds and sums. */
+  readonly effects?: Effects;
+  /** On ALLOW: counters across sequences that move with it. */
+  readonly counters: readonly CounterStep[];
 }
 
-/** Decides one request against the pinned policy; `undefined` where this gate does not hold it. */
+/**
+ * Decides one request against the pinned policy; `undefined` where this gate does not hold it. Without `grounds`
+ * (a verifier that was given no arguments) checks 7 to 9 are left out.
+ */
 export function decide(
   policy: CompiledPolicy | undefined,
   state: SequenceState,
   input: DecisionInput,
   time: DecisionTime,
+  grounds: Grounds | undefined,
 ): Verdict {
   if (policy === undefined) return deny("POLICY_UNAVAILABLE", "policy", { ...input.call });
   const nonce = admitNonce(state, input.nonce, input.call, input.args_digest);
-  const resumed = nonce.kind === "resume" ? nonce.use : undefined;
+  const resumed = nonce.kind === "interrupted" ? nonce.use : undefined;
   const match = matchCall(policy, state, input.call, resumed);
-  const history = nonce.kind === "fresh" ? {} : { earlier: nonce.use };
   const refusal =
     freshness(policy, input, time) ??
     (nonce.kind === "replay" ? refuse("REPLAY_NONCE", "nonce") : undefined) ??
     seal(policy, state, time, resumed) ??
     match.refusal;
-  return {
-    ...(refusal === undefined ? {} : { refusal }),
-    call: match.call,
-    seals: refusal === undefined && resumed === undefined && match.seals,
-    ...history,
-    ...(resumed === undefined ? {} : { resumes: resumed.hash }),
-  };
+  const history = historyOf(nonce);
+  if (refusal !== undefined)
+    return { ...history, refusal, call: match.call, seals: false, counters: [] };
+  const back = { counted: resumed !== undefined, denial: approvedDenial(nonce) };
+  const judgement = grounds && judge(conditionsOf(policy, match.call), state, grounds, time, back);
+  const seals = match.seals && resumed === undefined && judgement?.refusal === undefined;
+  return { ...history, counters: [], ...judgement, call: match.call, seals };
 }
 
 /** Tools that would pass the order and the map in this state, arguments aside. */
@@ -76,6 +86,25 @@ export function permittedTools(policy: CompiledPolicy, state: SequenceState): re
   return [...policy.tools.keys()].filter(
     (tool) => matchCall(policy, state, { tool }, undefined).refusal === undefined,
   );
+}
+
+function historyOf(nonce: NonceAdmission): Pick<Verdict, "earlier" | "resumes"> {
+  switch (nonce.kind) {
+    case "fresh":
+      return {};
+    case "replay":
+      return { earlier: nonce.use };
+    case "interrupted":
+      return { earlier: nonce.use, resumes: nonce.root };
+    case "approval":
+      return { earlier: nonce.use, resumes: nonce.use.hash };
+  }
+}
+
+/** The denial whose approvals speak for this call: they were given to this nonce, tool, policy and arguments. */
+function approvedDenial(nonce: NonceAdmission): string | undefined {
+  if (nonce.kind !== "approval" && nonce.kind !== "interrupted") return undefined;
+  return nonce.use.deny_code === "APPROVAL_REQUIRED" ? nonce.use.hash : undefined;
 }
 
 /** Check 1. */
@@ -97,9 +126,9 @@ function seal(
   time: DecisionTime,
   resumed: NonceUse | undefined,
 ): Refusal | undefined {
-  const ownSeal =
-    state.sealed !== undefined && !state.sealed.person && state.sealed.by === resumed?.hash;
-  if (state.sealed !== undefined && !ownSeal) return refuse("SEALED_SEQUENCE", "seal");
+  const { sealed } = state;
+  const ownSeal = sealed !== undefined && !sealed.person && sealed.by === resumed?.root;
+  if (sealed !== undefined && !ownSeal) return refuse("SEALED_SEQUENCE", "seal");
   return time.record - state.opened.ts_ms <= policy.lifetimeMs
     ? undefined
     : refuse("SEALED_SEQUENCE", "seal");
@@ -131,17 +160,15 @@ function matchTool(
 ): Match {
   const tool = policy.tools.get(name);
   if (tool === undefined) return deny("NO_POLICY_MATCH", "tools", { tool: name });
-  const extra = { tool: name, ...(tool.audience === undefined ? {} : { audience: tool.audience }) };
+  const audience = tool.audience === undefined ? {} : { audience: tool.audience };
   let first: Match | undefined;
   for (const candidate of tool.functions) {
     // A call that comes back is the call that it was.
     if (resumed !== undefined && resumed.call.function !== candidate) continue;
     const fn = policy.functions.get(candidate);
     if (fn === undefined) continue;
-    const match = matchFunction(policy, state, fn, tool.action, resumed, {
-      ...callOf(fn, tool.action),
-      ...extra,
-    });
+    const members = { ...callOf(fn, tool.action), ...audienceOf(fn), tool: name, ...audience };
+    const match = matchFunction(policy, state, fn, tool.action, resumed, members);
     if (match.refusal === undefined) return match;
     first ??= match;
   }
@@ -154,20 +181,17 @@ function matchExplicit(
   call: CallForm & { readonly function: string },
   resumed: NonceUse | undefined,
 ): Match {
-  const asked = {
-    function: call.function,
-    action_type: call.action_type,
-    ...(call.step === undefined ? {} : { step: call.step }),
-  };
-  const fn = policy.functions.get(call.function);
+  const { function: name, action_type, step } = call;
+  const asked = { function: name, action_type, ...(step === undefined ? {} : { step }) };
+  const fn = policy.functions.get(name);
   if (fn === undefined) return deny("NO_POLICY_MATCH", "functions", asked);
-  const members = { ...callOf(fn, call.action_type), ...asked };
+  const members = { ...callOf(fn, action_type), ...audienceOf(fn), ...asked };
   // Otherwise the explicit form would walk past every check that stands on the tool.
-  if (policy.toolPairs.has(`${fn.name}\n${call.action_type}`))
+  if (policy.toolPairs.has(`${name}\n${action_type}`))
     return deny("NO_POLICY_MATCH", "tools", members);
-  if (call.step !== undefined && call.step !== fn.step)
-    return deny("NO_POLICY_MATCH", `functions.${fn.name}.step`, members);
-  return matchFunction(policy, state, fn, call.action_type, resumed, members);
+  if (step !== undefined && step !== fn.step)
+    return deny("NO_POLICY_MATCH", `functions.${name}.step`, members);
+  return matchFunction(policy, state, fn, action_type, resumed, members);
 }
 
 /** Checks 5 and 6 for one function. The order was walked by the root of a call that comes back: no second advance. */
@@ -181,20 +205,45 @@ function matchFunction(
 ): Match {
   const next = resumed === undefined ? stateAfter(policy, state.position, fn) : state.position;
   const sealsByAction = policy.sealOn.has(action);
-  if (next < 0 || (resumed === undefined && sealsByAction && !isAccepting(policy, next))) {
-    return deny("SEQUENCE_VIOLATION", "sequence", call);
+  if (resumed === undefined) {
+    if (next < 0 || (sealsByAction && !isAccepting(policy, next)))
+      return deny("SEQUENCE_VIOLATION", "sequence", call);
+    const broken = brokenConstraint(policy.constraints, state.fired, call);
+    if (broken >= 0) return deny("SEQUENCE_VIOLATION", `constraints.${broken}`, call);
   }
-  if (!fn.actions.has(action))
-    return deny("ACTION_NOT_ALLOWED", `functions.${fn.name}.actions`, call);
+  const rule = notAllowed(policy, state, fn, action, call);
+  if (rule !== undefined) return deny("ACTION_NOT_ALLOWED", rule, call);
   return { call, seals: sealsByAction || (fn.stepIndex >= 0 && isNaturalEnd(policy, next)) };
 }
 
+/** Check 6: what `forbid` names, then what the agent's patterns leave, then the map. */
+function notAllowed(
+  policy: CompiledPolicy,
+  { opened }: SequenceState,
+  fn: CompiledFunction,
+  action: string,
+  call: CallMembers,
+): string | undefined {
+  const forbidden = forbiddenBy(policy.forbid, call, opened.agent_id);
+  if (forbidden >= 0) return `forbid.${forbidden}`;
+  if (policy.agents !== undefined) {
+    const { agent_id } = opened;
+    const mine =
+      agent_id === undefined ? [] : policy.agents.filter((entry) => entry.matches(agent_id));
+    if (mine.length === 0) return "agents";
+    const narrower = mine.find((entry) => entry.functions.get(fn.name)?.has(action) === false);
+    if (narrower !== undefined) return `agents.${narrower.pattern}`;
+  }
+  return fn.actions.has(action) ? undefined : `functions.${fn.name}.actions`;
+}
+
 function callOf(fn: CompiledFunction, action: string): CallMembers {
-  return {
-    ...(fn.step === undefined ? {} : { step: fn.step }),
-    function: fn.name,
-    action_type: action,
-  };
+  const step = fn.step === undefined ? {} : { step: fn.step };
+  return { ...step, function: fn.name, action_type: action };
+}
+
+function audienceOf(fn: CompiledFunction): CallMembers {
+  return fn.audience === undefined ? {} : { audience: fn.audience };
 }
 
 function refuse(code: DenyCode, rule: string): Refusal {
@@ -202,10 +251,5 @@ function refuse(code: DenyCode, rule: string): Refusal {
 }
 
 function deny(code: DenyCode, rule: string, call: CallMembers): Match & Verdict {
-  return { refusal: { code, rule }, call, seals: false };
-}
-
-/** Steps that may come now: none once the sequence is sealed. */
-export function stepsAfter(policy: CompiledPolicy, state: SequenceState): readonly string[] {
-  return state.sealed === undefined ? admissibleSteps(policy, state.position) : [];
+  return { refusal: { code, rule }, call, seals: false, counters: [] };
 }

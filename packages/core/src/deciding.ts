@@ -8,16 +8,18 @@ import {
   readActionRequest,
 } from "./action-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
-import { decide, type Refusal, stepsAfter, type Verdict } from "./decide.ts";
+import { decide, type Refusal, type Verdict } from "./decide.ts";
 import type { Decision, Deny, DenyCode, Earlier } from "./decision.ts";
 import { denialMessage } from "./denial-message.ts";
 import { argsDigest, argsKey } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
+import { gatherGrounds } from "./grounds.ts";
 import type { Draft, Now, Plan } from "./ledger.ts";
 import { isSameCall } from "./nonce.ts";
 import { impliedOpening, ownerOf } from "./opening.ts";
 import { type CallMembers, type DecisionReceipt, type OpenReceipt, recordHash } from "./receipt.ts";
+import { stepsAfter } from "./sequence.ts";
 import {
   attemptKey,
   denialsInSecond,
@@ -36,7 +38,9 @@ export function createDecide(setup: GateSetup): Decide {
   return async (input) => {
     try {
       // Synchronous up to the first await: arguments that change afterwards change nothing.
-      const read = readActionRequest(input, { now: setup.clock(), random: setup.token });
+      const now = setup.clock();
+      const read = readActionRequest(input, { now, random: setup.token });
+      await setup.policies.follow(now);
       return await (isInvalid(read)
         ? decideInvalid(setup, read, unrecorded)
         : decideRequest(setup, read, unrecorded));
@@ -69,7 +73,7 @@ function decideRequest(
       return answerOnly(
         toDecision(setup, request, answered, call, state, earlierThan(state, answered)),
       );
-    const plan = planDecision(setup, state, request, call, now, unrecorded);
+    const plan = await planDecision(setup, state, request, call, now, unrecorded);
     return opening === undefined
       ? plan
       : { ...plan, drafts: plan.drafts.length === 0 ? [] : [opening.draft, ...plan.drafts] };
@@ -126,24 +130,26 @@ function isAnswerTo(record: DecisionReceipt, request: ActionRequest, call: CallD
   );
 }
 
-function planDecision(
+async function planDecision(
   setup: GateSetup,
   state: SequenceState,
   request: ActionRequest,
   call: CallDigest,
   now: Now,
   unrecorded: Map<string, number>,
-): Plan<Decision> {
-  const policy = setup.policies.get(state.opened.policy_digest);
+): Promise<Plan<Decision>> {
+  const policy = setup.policies.usable(state.opened.policy_digest);
   const input = {
     call: request.call,
     nonce: request.nonce,
     args_digest: call.digest,
     ts_ms: request.ts_ms,
   };
-  const verdict = decide(policy, state, input, { clock: now.clock, record: now.record });
+  const grounds = await gatherGrounds(setup, policy, state, request, now);
+  const verdict = decide(policy, state, input, now, grounds);
   // Said now: folding the new record changes what is known of this nonce.
   const earlier = verdict.earlier === undefined ? undefined : earlierOf(verdict.earlier);
+  if (isAskedAgain(verdict)) return askedAgain(setup, request, call, state, verdict, earlier);
   const missed = unrecorded.get(request.sequence_id) ?? 0;
   if (isOverloaded(setup, state, verdict.refusal !== undefined, now)) {
     unrecorded.set(request.sequence_id, missed + 1);
@@ -151,6 +157,7 @@ function planDecision(
   }
   return {
     drafts: [decisionDraft(setup, state, request, call, now, verdict, missed)],
+    counters: verdict.counters,
     answer(receipts, after) {
       if (missed > 0) unrecorded.delete(request.sequence_id);
       return toDecision(
@@ -163,6 +170,26 @@ function planDecision(
       );
     },
   };
+}
+
+/** An approval that nobody gave yet: the first denial is the answer again, and nothing new is recorded. */
+function isAskedAgain(verdict: Verdict): boolean {
+  const { refusal, earlier } = verdict;
+  return (
+    refusal?.code === "APPROVAL_REQUIRED" && earlier !== undefined && earlier.root === undefined
+  );
+}
+
+async function askedAgain(
+  setup: GateSetup,
+  request: ActionRequest,
+  call: CallDigest,
+  state: SequenceState,
+  verdict: Verdict,
+  earlier: Earlier | undefined,
+): Promise<Plan<Decision>> {
+  const first = await setup.ledger.record(request.sequence_id, verdict.earlier?.seq ?? 0);
+  return answerOnly(toDecision(setup, request, first as DecisionReceipt, call, state, earlier));
 }
 
 /** A sequence has its share of the store: so many records, so many denials a second (decision.md). */
@@ -201,6 +228,7 @@ function decisionDraft(
     ...withDigest,
     ...answer,
     ...(verdict.resumes === undefined ? {} : { resumes: verdict.resumes }),
+    ...(verdict.effects === undefined ? {} : { effects: verdict.effects }),
     ...(verdict.seals ? { sealed: true as const } : {}),
     ...(missed > 0 ? { unrecorded: missed } : {}),
   };
@@ -227,7 +255,7 @@ function toDecision(
   state: SequenceState,
   first: Earlier | undefined,
 ): Decision {
-  const policy = setup.policies.get(receipt.policy_digest);
+  const policy = setup.policies.usable(receipt.policy_digest);
   const earlier = first === undefined ? {} : { earlier: first };
   if (receipt.decision === "ALLOW") {
     const next_steps = policy === undefined ? [] : stepsAfter(policy, state);

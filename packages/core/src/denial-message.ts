@@ -1,9 +1,9 @@
 /** One sentence for a model or a person: what failed and what would be admissible. Never argument values or secrets. */
 import type { CompiledPolicy } from "./compiled-policy.ts";
 import type { Refusal } from "./decide.ts";
-import { stepsAfter } from "./decide.ts";
 import type { CallMembers } from "./receipt.ts";
-import type { SequenceState } from "./sequence-state.ts";
+import { stepsAfter } from "./sequence.ts";
+import { conditionsOf, type SequenceState } from "./sequence-state.ts";
 
 /** Says why a call was refused; also for a recorded refusal that is answered again. */
 export function denialMessage(
@@ -23,9 +23,17 @@ export function denialMessage(
     case "NO_POLICY_MATCH":
       return noMatch(refusal.rule, call, policy);
     case "SEQUENCE_VIOLATION":
-      return `'${name}' is not admissible now; ${next(policy, state)}.`;
+      return `'${name}' is not admissible now; ${refusal.rule === "sequence" ? next(policy, state) : `${refusal.rule} holds it back`}.`;
     case "ACTION_NOT_ALLOWED":
-      return `'${call.function}' does not permit ${call.action_type}; ${permits(call, policy)}.`;
+      return notAllowed(refusal.rule, call, policy);
+    case "ARGUMENT_VIOLATION":
+      return `the arguments of '${name}' do not fit ${refusal.rule}.`;
+    case "LIMIT_EXCEEDED":
+      return `'${name}' would exceed ${refusal.rule}.`;
+    case "APPROVAL_REQUIRED":
+      return `'${name}' needs a person's approval: ${approvers(refusal.rule, call, policy)}.`;
+    case "POLICY_ERROR":
+      return `${refusal.rule} could not be evaluated for these arguments.`;
     case "POLICY_UNAVAILABLE":
       return "the policy that this sequence is pinned to is not available at this gate.";
     case "OVERLOADED":
@@ -50,6 +58,18 @@ function noMatch(rule: string, call: CallMembers, policy: CompiledPolicy | undef
 function next(policy: CompiledPolicy | undefined, state: SequenceState | undefined): string {
   const steps = policy === undefined || state === undefined ? [] : stepsAfter(policy, state);
   return steps.length === 0 ? "no step is" : `next: ${steps.join(", ")}`;
+}
+
+function notAllowed(rule: string, call: CallMembers, policy: CompiledPolicy | undefined): string {
+  if (rule.startsWith("functions."))
+    return `'${call.function}' does not permit ${call.action_type}; ${permits(call, policy)}.`;
+  return `${call.action_type} of '${call.function}' is refused by ${rule}.`;
+}
+
+function approvers(rule: string, call: CallMembers, policy: CompiledPolicy | undefined): string {
+  const conditions = policy === undefined ? [] : conditionsOf(policy, call);
+  const approval = conditions.find(({ path }) => rule === `${path}.approval`)?.approval;
+  return approval === undefined ? rule : `${approval.count} of ${[...approval.by].join(", ")}`;
 }
 
 function permits(call: CallMembers, policy: CompiledPolicy | undefined): string {

@@ -40,6 +40,18 @@ export function contextDigest(
   );
 }
 
+/** Digests of bound values, under a key of their sequence that is made once it is needed. */
+export function bindDigester(
+  saltKey: KeyObject,
+  identity: SequenceIdentity,
+): (canonicalValue: string) => string {
+  let key: string | undefined;
+  return (canonicalValue) => {
+    key ??= hmacHex(saltKey, `stepgate.bind/1\n${identityText(identity)}`);
+    return keyedDigest(key, canonicalValue);
+  };
+}
+
 /** The digest of what an action returned, under a key of that call. */
 export function resultDigest(
   saltKey: KeyObject,

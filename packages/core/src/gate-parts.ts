@@ -6,12 +6,14 @@ import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Mode } from "./receipt.ts";
-import type { Signer } from "./signing-key.ts";
+import { foldLog, openPolicyBook, type PolicyBook } from "./policy-book.ts";
+import { foldSequence } from "./sequence-state.ts";
+import type { KeySet, Signer } from "./signing-key.ts";
 import type { Store } from "./store.ts";
 
 /** The parts of a gate. Clock, randomness, keys and store come in; nothing is read from the environment. */
 export interface GateParts {
-  /** Of several with one `id` the last is active; the others serve the sequences that are pinned to them. */
+  /** Of several with one `id` the last becomes active; the others serve the sequences that are pinned to them. */
   readonly policies: readonly CompiledPolicy[];
   readonly store: Store;
   /** Signs every receipt. May be left out only where `hmacKey` is given. */
@@ -20,6 +22,8 @@ export interface GateParts {
   readonly saltKey: Uint8Array;
   /** Opt-in, beside the signature or alone: proof only to who holds the secret. */
   readonly hmacKey?: { readonly id: string; readonly secret: Uint8Array };
+  /** People's public keys with their roles: whose approvals count. Default: nobody's. */
+  readonly approvers?: KeySet;
   /** Names this gate in its receipts; keep it across restarts, and give no two running gates the same. Default: random. */
   readonly gateId?: string;
   /** The log that the store must hold; default: whichever it holds. */
@@ -60,10 +64,8 @@ export interface GateSetup {
   readonly deadlineMs: number;
   readonly maxRecords: number;
   readonly maxDenialsPerSecond: number;
-  /** Every policy held, by digest. */
-  readonly policies: ReadonlyMap<string, CompiledPolicy>;
-  /** The active policies by id. */
-  readonly active: ReadonlyMap<string, CompiledPolicy>;
+  readonly policies: PolicyBook;
+  readonly approvers: KeySet;
 }
 
 /** Places of a sequence that only outcomes and a seal may take. */
@@ -78,39 +80,41 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
   check(parts);
   const random = parts.random ?? randomBytes;
   const mode = parts.mode ?? "enforce";
-  const policies = new Map(parts.policies.map((policy) => [policy.digest, policy]));
-  const active = new Map(parts.policies.map((policy) => [policy.id, policy]));
   const token = tokenSource(random);
   const deadlineMs = parts.deadlineMs ?? 1_000;
-  const logId = await askStore(deadlineMs, async () => {
-    const joined = await joinLog(parts, mode, () => Buffer.from(random(16)).toString("hex"));
-    await parts.store.keep(
-      parts.policies.map(({ digest, normalForm }) => ({ digest, text: normalForm })),
-    );
-    return joined;
-  });
+  const logId = await askStore(deadlineMs, () =>
+    joinLog(parts, mode, () => Buffer.from(random(16)).toString("hex")),
+  );
   const common = {
     store: parts.store,
     logId,
     gateId: parts.gateId ?? `gate-${Buffer.from(random(8)).toString("hex")}`,
     clock: parts.clock ?? Date.now,
-    policies,
     permitTtlMs: parts.permitTtlMs ?? 60_000,
     deadlineMs,
   };
-  const ledger = createLedger({
+  const ledgerParts = {
     ...common,
     ...(parts.signer === undefined ? {} : { signer: parts.signer }),
     ...(parts.hmacKey === undefined
       ? {}
       : { hmacKey: { id: parts.hmacKey.id, key: createSecretKey(parts.hmacKey.secret) } }),
     cachedRecords: parts.cachedRecords ?? 200_000,
+  };
+  const policies = await openPolicyBook({
+    policies: parts.policies,
+    ledger: createLedger(ledgerParts, foldLog),
+    store: parts.store,
+    mode,
+    deadlineMs,
+    clock: common.clock,
   });
   return {
     ...common,
-    ledger,
+    ledger: createLedger(ledgerParts, foldSequence(policies.held)),
+    policies,
+    approvers: parts.approvers ?? new Map(),
     mode,
-    active,
     token,
     saltKey: createSecretKey(parts.saltKey),
     autoOpen: parts.autoOpen ?? true,
@@ -138,12 +142,6 @@ function tokenSource(random: (size: number) => Uint8Array): () => string {
 }
 
 const TOKENS_A_DRAW = 256;
-
-/** The active policy of this id, or the only one there is. */
-export function activePolicy(setup: GateSetup, policyId?: string): CompiledPolicy | undefined {
-  if (policyId !== undefined) return setup.active.get(policyId);
-  return setup.active.size === 1 ? [...setup.active.values()][0] : undefined;
-}
 
 /** A store keeps one log, and a log keeps one mode: an enforced log holds no shadow records. */
 async function joinLog(parts: GateParts, mode: Mode, draw: () => string): Promise<string> {
@@ -178,6 +176,7 @@ function faultOf(parts: GateParts): string | undefined {
     [hmacKey === undefined || isIdentifier(hmacKey.id), "hmacKey needs an id"],
     [hmacKey === undefined || isSecret(hmacKey.secret), "hmacKey.secret must be at least 32 bytes"],
     [!isSame(hmacKey?.secret, saltKey), "saltKey and hmacKey must be different secrets"],
+    [optional(parts.approvers, isKeySet), "approvers must be a key set, by importKeySet"],
     [optional(parts.clock, isFunction), "clock must be a function"],
     [optional(parts.random, isFunction), "random must be a function"],
     [optional(parts.gateId, isIdentifier), "gateId must be 1 to 200 of A-Z a-z 0-9 . _ : @ / -"],
@@ -209,6 +208,7 @@ const STORE_METHODS = [
   "lines",
   "keep",
   "document",
+  "counters",
   "openAllows",
   "close",
 ] as const;
@@ -219,6 +219,8 @@ const isFunction = (value: unknown): boolean => typeof value === "function";
 const isSecret = (value: unknown): boolean => value instanceof Uint8Array && value.length >= 32;
 const isCompiled = (policy: CompiledPolicy): boolean =>
   policy?.automaton?.next instanceof Int32Array;
+const isKeySet = (value: unknown): boolean =>
+  value instanceof Map && [...value.values()].every((key) => key?.jwk !== undefined);
 const isLogId = (value: unknown): boolean =>
   typeof value === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(value);
 const isMode = (value: unknown): boolean => value === "enforce" || value === "shadow";

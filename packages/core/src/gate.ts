@@ -3,7 +3,9 @@ import type { ActionInput } from "./action-request.ts";
 import type { JsonObject } from "./canonical-json.ts";
 import type { Allow, Decision } from "./decision.ts";
 import type { Action, EnforceOptions } from "./enforce.ts";
+import type { Approval } from "./approving.ts";
 import type {
+  ApprovalReceipt,
   ContextReceipt,
   OpenReceipt,
   OutcomeReceipt,
@@ -66,6 +68,8 @@ export interface Gate {
   enforce<T>(input: ActionInput, action: Action<T>, options?: EnforceOptions): Promise<Awaited<T>>;
   /** Records what became of an ALLOW; the first note stands and is returned by every later one. */
   outcome(allow: Allow, note: OutcomeNote): Promise<OutcomeReceipt>;
+  /** Checks a person's signed statement on an APPROVAL_REQUIRED denial and appends it; asking again then decides anew. */
+  approve(approval: Approval): Promise<ApprovalReceipt>;
   /** A person ends the sequence: nothing further is allowed. */
   seal(sequenceId: string, reason: string, by?: string): Promise<SealReceipt>;
   state(sequenceId: string): Promise<SequenceStatus>;

@@ -50,7 +50,7 @@ export {
   type Stream,
 } from "./enforce.ts";
 export { DeniedError, GateError, type GateErrorCode } from "./errors.ts";
-export { createGate } from "./local-gate.ts";
+export { createGate, type LocalGate } from "./local-gate.ts";
 export type { GateParts } from "./gate-parts.ts";
 export { memoryStore } from "./memory-store.ts";
 export type { Agent, Context, Gate, Opening, OutcomeNote, SequenceStatus } from "./gate.ts";
@@ -79,6 +79,7 @@ export {
 export type {
   Append,
   AppendResult,
+  CounterStep,
   OpenAllow,
   PlacedRecord,
   Store,
@@ -95,4 +96,7 @@ export {
   type VerifyOptions,
   verifyReceipts,
 } from "./verify.ts";
+export { type Approval, type ApprovalStatement, signApproval } from "./approving.ts";
+export { movedCounters } from "./counters.ts";
+export type { PolicyStatus } from "./policy-book.ts";
 export { warn } from "./warning.ts";

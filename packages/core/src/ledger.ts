@@ -5,15 +5,14 @@
  * it won its place; what lost is dropped unseen and decided again on the new head.
  */
 import type { KeyObject } from "node:crypto";
-import type { CompiledPolicy } from "./compiled-policy.ts";
 import { askStore, type Deadline, withDeadline } from "./deadline.ts";
 import { BURNS_NO_NONCE } from "./decision.ts";
 import { genesisHash, hmacHex } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import { inputHash, type Receipt, RECEIPT_VERSION, receiptLine, signingInput } from "./receipt.ts";
-import { applyReceipt, type Head, openState, type SequenceState } from "./sequence-state.ts";
+import type { Head, SequenceState } from "./sequence-state.ts";
 import type { Signer } from "./signing-key.ts";
-import type { PlacedRecord, Store, StoredDocument } from "./store.ts";
+import type { CounterStep, PlacedRecord, Store, StoredDocument } from "./store.ts";
 
 /** What the ledger adds to a draft. */
 type Added =
@@ -38,16 +37,33 @@ export interface Now {
   readonly record: number;
 }
 
-/** What to append for a sequence, and what to answer once it stands. */
-export interface Plan<T> {
-  readonly drafts: readonly Draft[];
-  readonly documents?: readonly StoredDocument[];
-  /** Called with the records in the order of the drafts, and the state after them. */
-  answer(receipts: readonly Receipt[], state: SequenceState | undefined): T | Promise<T>;
+/** What is known of a chain after its records so far. */
+export interface ChainState {
+  readonly head: Head;
 }
 
-/** Makes a plan from the state of a sequence; called again on the new head when another writer came first. */
-type Planner<T> = (state: SequenceState | undefined, now: Now) => Plan<T> | Promise<Plan<T>>;
+/** Folds one more record into a chain's state; `undefined`: this record cannot stand there. */
+export type Fold<S extends ChainState> = (
+  state: S | undefined,
+  receipt: Receipt,
+  hash: string,
+) => S | undefined;
+
+/** What to append to a chain, and what to answer once it stands. */
+export interface Plan<T, S = SequenceState> {
+  readonly drafts: readonly Draft[];
+  readonly documents?: readonly StoredDocument[];
+  /** Counters across sequences that move with the records or not at all. */
+  readonly counters?: readonly CounterStep[];
+  /** Called with the records in the order of the drafts, and the state after them. */
+  answer(receipts: readonly Receipt[], state: S | undefined): T | Promise<T>;
+}
+
+/** Makes a plan from the state of a chain; called again on the new head when another writer came first. */
+export type Planner<T, S = SequenceState> = (
+  state: S | undefined,
+  now: Now,
+) => Plan<T, S> | Promise<Plan<T, S>>;
 
 /** How records are authenticated: a signature, a MAC, or both. */
 interface Authenticators {
@@ -61,7 +77,6 @@ export interface LedgerParts extends Authenticators {
   readonly logId: string;
   readonly gateId: string;
   readonly clock: () => number;
-  readonly policies: ReadonlyMap<string, CompiledPolicy>;
   readonly permitTtlMs: number;
   readonly deadlineMs: number;
   /** How many records' worth of state is kept at hand. */
@@ -69,19 +84,19 @@ export interface LedgerParts extends Authenticators {
 }
 
 /** See the top of this file. */
-export interface Ledger {
+export interface Ledger<S = SequenceState> {
   /**
-   * Plans and appends, one at a time a sequence. `fresh` reads the head first, for an answer that appends nothing.
+   * Plans and appends, one at a time a chain. `fresh` reads the head first, for an answer that appends nothing.
    * @throws GateError STORE_UNAVAILABLE where nothing durable came of it in time.
    */
   transact<T>(
     sequenceId: string,
-    plan: Planner<T>,
+    plan: Planner<T, S>,
     options?: { readonly fresh?: boolean },
   ): Promise<T>;
-  /** Records of a sequence from `from` on, at most `count`. @throws GateError STORE_UNAVAILABLE. */
+  /** Records of a chain from `from` on, at most `count`. @throws GateError STORE_UNAVAILABLE. */
   records(sequenceId: string, from: number, count: number): Promise<readonly Receipt[]>;
-  /** One record of a sequence. @throws GateError STORE_UNAVAILABLE, also where there is none. */
+  /** One record of a chain. @throws GateError STORE_UNAVAILABLE, also where there is none. */
   record(sequenceId: string, seq: number): Promise<Receipt>;
 }
 
@@ -90,13 +105,16 @@ const MAX_ROUNDS = 1000;
 const PAGE = 1000;
 
 /** Opens the chains of `store` for one gate. */
-export function createLedger(parts: LedgerParts): Ledger {
-  const cache = stateCache(parts.cachedRecords);
+export function createLedger<S extends ChainState>(
+  parts: LedgerParts,
+  foldRecord: Fold<S>,
+): Ledger<S> {
+  const cache = stateCache<S>(parts.cachedRecords);
   const queue = serialQueue();
 
   async function transact<T>(
     sequenceId: string,
-    plan: Planner<T>,
+    plan: Planner<T, S>,
     deadline: Deadline,
     fresh: boolean,
   ): Promise<T> {
@@ -110,7 +128,7 @@ export function createLedger(parts: LedgerParts): Ledger {
       if (made.drafts.length === 0) return made.answer([], state);
       const signed = await sign(sequenceId, state, made.drafts, now);
       mustBeInTime(deadline);
-      const after = await append(sequenceId, state, signed, made.documents ?? [], deadline);
+      const after = await append(sequenceId, state, signed, made, deadline);
       if (after !== undefined) {
         const receipts = signed.map(({ receipt }) => receipt);
         return made.answer(receipts, after);
@@ -119,14 +137,14 @@ export function createLedger(parts: LedgerParts): Ledger {
     throw new GateError("STORE_UNAVAILABLE", "other writers came first every time");
   }
 
-  /** The state after the append; `undefined` where another writer came first. */
+  /** The state after the append; `undefined` where another writer, or another count, came first. */
   async function append(
     sequenceId: string,
-    state: SequenceState | undefined,
+    state: S | undefined,
     signed: readonly Signed[],
-    documents: readonly StoredDocument[],
+    { documents = [], counters = [] }: Pick<Plan<unknown, S>, "documents" | "counters">,
     deadline: Deadline,
-  ): Promise<SequenceState | undefined> {
+  ): Promise<S | undefined> {
     const [first, ...rest] = signed.map((one) => placed(one, parts));
     if (first === undefined) return undefined;
     let result: string;
@@ -135,6 +153,7 @@ export function createLedger(parts: LedgerParts): Ledger {
         sequence_id: sequenceId,
         records: [first, ...rest],
         documents,
+        ...(counters.length === 0 ? {} : { counters }),
       });
     } catch (cause) {
       cache.delete(sequenceId);
@@ -143,6 +162,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     // Whatever it was, the answer was given already; the next decision reads the head.
     if (deadline.abandoned) throw late();
     if (result === "won") return keep(sequenceId, fold(sequenceId, state, signed), deadline);
+    if (result === "limited") return undefined;
     // Lost, or the store knows of a burnt nonce that this fold does not: read again, from the beginning if need be.
     if (result === "lost" && state !== undefined) {
       await catchUp(sequenceId, state, deadline);
@@ -153,11 +173,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     throw new GateError("STORE_UNAVAILABLE", "the store cannot say whether the record was written");
   }
 
-  function keep(
-    sequenceId: string,
-    state: SequenceState | undefined,
-    deadline: Deadline,
-  ): SequenceState | undefined {
+  function keep(sequenceId: string, state: S | undefined, deadline: Deadline): S | undefined {
     if (state !== undefined && !deadline.abandoned) cache.set(sequenceId, state);
     return state;
   }
@@ -165,9 +181,9 @@ export function createLedger(parts: LedgerParts): Ledger {
   /** Folds what the store has beyond `known`. @throws GateError where the store's chain does not hold together. */
   async function catchUp(
     sequenceId: string,
-    known: SequenceState | undefined,
+    known: S | undefined,
     deadline: Deadline,
-  ): Promise<SequenceState | undefined> {
+  ): Promise<S | undefined> {
     // A fold that fails half way must not be found again.
     cache.delete(sequenceId);
     let state = known;
@@ -193,24 +209,22 @@ export function createLedger(parts: LedgerParts): Ledger {
 
   function fold(
     sequenceId: string,
-    state: SequenceState | undefined,
+    state: S | undefined,
     records: readonly { readonly receipt: Receipt; readonly hash: string }[],
-  ): SequenceState | undefined {
+  ): S | undefined {
     let folded = state;
     for (const { receipt, hash } of records) {
       const own = receipt.sequence_id === sequenceId && receipt.log_id === parts.logId;
       if (!own || !isNext(folded?.head, receipt)) throw brokenChain();
-      if (folded !== undefined)
-        applyReceipt(folded, receipt, hash, parts.policies.get(folded.opened.policy_digest));
-      else if (receipt.kind === "open") folded = openState(receipt, hash);
-      else throw brokenChain();
+      folded = foldRecord(folded, receipt, hash);
+      if (folded === undefined) throw brokenChain();
     }
     return folded;
   }
 
   async function sign(
     sequenceId: string,
-    state: SequenceState | undefined,
+    state: S | undefined,
     drafts: readonly Draft[],
     now: Now,
   ): Promise<readonly Signed[]> {
@@ -297,7 +311,7 @@ function readClock(clock: () => number): number {
 /** The record that follows this head; without one, the first record, which follows nothing. */
 function isNext(head: Head | undefined, receipt: Receipt): boolean {
   if (head !== undefined) return receipt.seq === head.seq + 1 && receipt.prev === head.hash;
-  return receipt.seq === 0 && receipt.kind === "open" && receipt.prev === genesisHash(receipt);
+  return receipt.seq === 0 && receipt.prev === genesisHash(receipt);
 }
 
 interface Place {
@@ -363,10 +377,12 @@ function brokenChain(): GateError {
 }
 
 /** The most recently used states, bounded by the number of records that they fold. */
-function stateCache(capacity: number): Pick<Map<string, SequenceState>, "get" | "delete"> & {
-  set(id: string, state: SequenceState): void;
+function stateCache<S extends ChainState>(
+  capacity: number,
+): Pick<Map<string, S>, "get" | "delete"> & {
+  set(id: string, state: S): void;
 } {
-  const states = new Map<string, { readonly state: SequenceState; readonly weight: number }>();
+  const states = new Map<string, { readonly state: S; readonly weight: number }>();
   let total = 0;
   const remove = (id: string): boolean => {
     total -= states.get(id)?.weight ?? 0;

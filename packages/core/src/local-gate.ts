@@ -1,15 +1,30 @@
 /** The gate in this process: the thin shell. Read the head, decide, sign, append; only then may the action run. */
 import { closeAbandoned, recordOutcome, sealSequence } from "./closing.ts";
-import { permittedTools, stepsAfter } from "./decide.ts";
+import { approve } from "./approving.ts";
+import type { CompiledPolicy } from "./compiled-policy.ts";
+import { permittedTools } from "./decide.ts";
 import { createDecide } from "./deciding.ts";
 import { enforce } from "./enforce.ts";
 import type { Gate, SequenceStatus } from "./gate.ts";
 import { assemble, type GateParts, type GateSetup } from "./gate-parts.ts";
 import { addContext, impliedOpening, openSequence, ownerOf } from "./opening.ts";
-import type { Receipt } from "./receipt.ts";
+import type { PolicyStatus } from "./policy-book.ts";
+import type { PolicyReceipt, Receipt } from "./receipt.ts";
+import { stepsAfter } from "./sequence.ts";
 import type { SequenceState } from "./sequence-state.ts";
 
 const PAGE = 1000;
+
+/** A gate in this process, with what only its operator does. */
+export interface LocalGate extends Gate {
+  /** Names the log in every receipt, and in approvals. */
+  readonly logId: string;
+  policies(): readonly PolicyStatus[];
+  /** Makes a policy, also an older one again, the active one of its id; a signed record of `@log`. Running sequences keep theirs. */
+  activate(policy: CompiledPolicy): Promise<PolicyReceipt>;
+  /** Nothing is decided under this policy any more (POLICY_UNAVAILABLE); a signed record of `@log`. */
+  withdraw(digest: string): Promise<PolicyReceipt>;
+}
 
 /**
  * A gate from explicit parts. `openGate` of the package `stepgate` fills them in for a first program.
@@ -18,16 +33,21 @@ const PAGE = 1000;
  * @example
  * const gate = await createGate({ policies: [policy], store: memoryStore(), signer: generateSigningKey(), saltKey: randomBytes(32) });
  */
-export async function createGate(parts: GateParts): Promise<Gate> {
+export async function createGate(parts: GateParts): Promise<LocalGate> {
   const setup = await assemble(parts);
   await closeAbandoned(setup);
   const decide = createDecide(setup);
-  const gate: Gate = {
+  const gate: LocalGate = {
+    logId: setup.logId,
+    policies: () => setup.policies.list(),
+    activate: (policy) => setup.policies.activate(policy),
+    withdraw: (digest) => setup.policies.withdraw(digest),
     open: (opening) => openSequence(setup, opening),
     addContext: (sequenceId, context) => addContext(setup, sequenceId, context),
     decide,
     enforce: (input, action, options) => enforce(gate, input, action, options),
     outcome: (allow, note) => recordOutcome(setup, allow, note),
+    approve: (approval) => approve(setup, approval),
     seal: (sequenceId, reason, by = "host") => sealSequence(setup, sequenceId, reason, by),
     state: (sequenceId) =>
       setup.ledger.transact(
@@ -53,7 +73,8 @@ function statusOf(
 ): SequenceStatus {
   const state =
     known ?? (setup.autoOpen ? impliedOpening(setup, sequenceId, {}, ts_ms)?.state : undefined);
-  const policy = state === undefined ? undefined : setup.policies.get(state.opened.policy_digest);
+  const policy =
+    state === undefined ? undefined : setup.policies.usable(state.opened.policy_digest);
   const opened = known !== undefined;
   const owner = known === undefined ? {} : ownerOf(known.opened);
   if (state === undefined || policy === undefined)
@@ -65,8 +86,13 @@ function statusOf(
     sealed,
     next_steps: sealed ? [] : stepsAfter(policy, state),
     permitted_tools: sealed ? [] : permittedTools(policy, state),
-    awaiting: [],
+    awaiting: sealed ? [] : awaitingIn(state),
   };
+}
+
+/** APPROVAL_REQUIRED denials whose call was not allowed since. */
+function awaitingIn(state: SequenceState): readonly string[] {
+  return [...state.awaiting].filter(([, use]) => use.root === undefined).map(([hash]) => hash);
 }
 
 async function* readChain(setup: GateSetup, sequenceId: string): AsyncGenerator<Receipt> {

@@ -1,4 +1,5 @@
 /** The smallest store: everything in this process's memory, gone with it. For tests, demonstrations and benchmarks. */
+import { movedCounters } from "./counters.ts";
 import type {
   Append,
   AppendResult,
@@ -20,14 +21,23 @@ export function memoryStore(): Store {
   const chains = new Map<string, Chain>();
   const log: string[] = [];
   const open = new Map<string, OpenAllow>();
+  const counters = new Map<string, string>();
 
-  function append({ sequence_id, records, documents: kept }: Append): AppendResult {
+  function append({
+    sequence_id,
+    records,
+    documents: kept,
+    counters: steps = [],
+  }: Append): AppendResult {
     const chain = chains.get(sequence_id) ?? { records: [], nonces: new Set<string>() };
     if (stands(chain, records)) return "won";
     if (records.some(({ seq }, index) => seq !== chain.records.length + index)) return "lost";
     const nonces = records.flatMap(({ nonce }) => nonce ?? []);
     if (new Set(nonces).size < nonces.length || nonces.some((nonce) => chain.nonces.has(nonce)))
       return "replay";
+    const moved = movedCounters(steps, (counter) => counters.get(counter));
+    if (moved === undefined) return "limited";
+    for (const [counter, total] of moved) counters.set(counter, total);
     chains.set(sequence_id, chain);
     for (const record of records) place(sequence_id, chain, record);
     keep(kept ?? []);
@@ -64,6 +74,14 @@ export function memoryStore(): Store {
       keep(texts);
     },
     document: async (digest) => documents.get(digest),
+    async counters(names) {
+      return new Map(
+        names.flatMap((name) => {
+          const total = counters.get(name);
+          return total === undefined ? [] : [[name, total] as const];
+        }),
+      );
+    },
     async *openAllows() {
       yield* open.values();
     },

@@ -6,10 +6,16 @@ import type { NonceUse, SequenceState } from "./sequence-state.ts";
 /** How often an interrupted call is allowed again. */
 export const MAX_RESUMES = 16;
 
-/** `fresh`: never used. `resume`: an interrupted call comes back. `replay`: used, and it stays used. */
+/**
+ * - `fresh`: never used.
+ * - `interrupted`: its latest ALLOW was left to be entered again; order, seal and limits are those of its root.
+ * - `approval`: it was answered APPROVAL_REQUIRED, and is asked again.
+ * - `replay`: used, and it stays used.
+ */
 export type NonceAdmission =
   | { readonly kind: "fresh" }
-  | { readonly kind: "resume"; readonly use: NonceUse }
+  | { readonly kind: "interrupted"; readonly use: NonceUse; readonly root: string }
+  | { readonly kind: "approval"; readonly use: NonceUse }
   | { readonly kind: "replay"; readonly use: NonceUse };
 
 /** What the history says of a nonce that this call presents with these arguments. */
@@ -21,23 +27,21 @@ export function admitNonce(
 ): NonceAdmission {
   const use = state.nonces.get(nonce);
   if (use === undefined) return { kind: "fresh" };
-  const interrupted = use.deny_code === undefined && use.status === "interrupted";
-  const comesBack =
-    interrupted &&
-    use.resumed < MAX_RESUMES &&
-    use.args_digest === argsDigest &&
-    isSameCall(use.call, call);
-  return { kind: comesBack ? "resume" : "replay", use };
+  const same = use.args_digest === argsDigest && isSameCall(use.call, call);
+  if (!same) return { kind: "replay", use };
+  if (use.root === undefined) {
+    return { kind: use.deny_code === "APPROVAL_REQUIRED" ? "approval" : "replay", use };
+  }
+  const comesBack = use.status === "interrupted" && use.resumed < MAX_RESUMES;
+  return comesBack ? { kind: "interrupted", use, root: use.root } : { kind: "replay", use };
 }
 
 /** True where a request asks for the call that was recorded: the same tool, or the same function, action type and step. */
 export function isSameCall(recorded: CallMembers, call: CallForm): boolean {
   if (call.tool !== undefined) return recorded.tool === call.tool;
-  if (
-    recorded.tool !== undefined ||
-    recorded.function !== call.function ||
-    recorded.action_type !== call.action_type
-  )
-    return false;
-  return call.step === undefined || recorded.step === call.step;
+  const explicit =
+    recorded.tool === undefined &&
+    recorded.function === call.function &&
+    recorded.action_type === call.action_type;
+  return explicit && (call.step === undefined || recorded.step === call.step);
 }

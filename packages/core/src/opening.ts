@@ -5,7 +5,7 @@ import type { CompiledPolicy } from "./compiled-policy.ts";
 import { contextDigest } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import type { Agent, Context, Opening } from "./gate.ts";
-import { activePolicy, type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
+import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
 import type { Draft, Plan } from "./ledger.ts";
 import { type ContextReceipt, type OpenReceipt, RECEIPT_VERSION } from "./receipt.ts";
 import { openState, type SequenceState } from "./sequence-state.ts";
@@ -33,9 +33,10 @@ export async function openSequence(setup: GateSetup, given: Opening): Promise<Op
     opening.context === undefined
       ? undefined
       : contextDocument(setup, sequence_id, opening, contextText(opening.context));
+  await setup.policies.follow(setup.clock());
   return setup.ledger.transact(sequence_id, (state) => {
     if (state !== undefined) return standing(state, opening, context);
-    const policy = activePolicy(setup, opening.policy_id);
+    const policy = setup.policies.active(opening.policy_id);
     if (policy === undefined)
       throw new GateError(
         "POLICY_UNAVAILABLE",
@@ -77,7 +78,7 @@ export function impliedOpening(
   owner: Agent,
   ts_ms: number,
 ): { readonly draft: Draft; readonly state: SequenceState } | undefined {
-  const policy = activePolicy(setup);
+  const policy = setup.policies.active();
   if (policy === undefined) return undefined;
   const draft = openDraft(setup, policy, owner);
   const opened: OpenReceipt = {

@@ -2,6 +2,7 @@
 import { isIdentifier, isNonce } from "./action-request.ts";
 import { canonicalize, type JsonObject } from "./canonical-json.ts";
 import { DENY_CODES } from "./decision.ts";
+import { LOG_CHAIN } from "./policy-book.ts";
 import { RECEIPT_VERSION } from "./receipt.ts";
 
 /** Why parsed JSON is no record; `undefined` where it is one. */
@@ -29,9 +30,9 @@ const keyed = text(/^hmac-sha256:[0-9a-f]{64}$/);
 /** The form of each member, whatever the kind. */
 const FORMS: Readonly<Record<string, Check>> = {
   v: oneOf(RECEIPT_VERSION),
-  kind: oneOf("open", "decision", "outcome", "seal", "context"),
+  kind: oneOf("open", "decision", "outcome", "approval", "seal", "context", "policy"),
   log_id: text(/^[A-Za-z0-9._-]{1,64}$/),
-  sequence_id: isIdentifier,
+  sequence_id: (value) => isIdentifier(value) || value === LOG_CHAIN,
   seq: whole,
   prev: hash,
   ts_ms: whole,
@@ -60,7 +61,14 @@ const FORMS: Readonly<Record<string, Check>> = {
   unrecorded: (value) => whole(value) && value !== 0,
   sealed: (value) => value === true,
   decision_hash: hash,
-  status: oneOf("succeeded", "failed", "interrupted", "unknown"),
+  status: oneOf("succeeded", "failed", "interrupted", "unknown", "active", "withdrawn"),
+  previous: hash,
+  request: hash,
+  verdict: oneOf("approve", "reject"),
+  expires_ms: whole,
+  approver_key_id: text(/^[A-Za-z0-9_-]{43}$/),
+  approver_sig: text(/^ed25519=[0-9a-f]{128}$/),
+  effects: isEffects,
   result_digest: keyed,
   duration_ms: whole,
   by: isIdentifier,
@@ -103,6 +111,8 @@ const KINDS: ReadonlyMap<unknown, Kind> = new Map([
     ),
   ],
   ["outcome", kind(["decision_hash", "status"], ["result_digest", "duration_ms"])],
+  ["approval", kind(["request", "verdict", "expires_ms", "approver_key_id", "approver_sig"], [])],
+  ["policy", kind([...PINNED, "status"], ["previous"])],
   ["seal", kind(["sealed", "by", "reason"], [])],
   ["context", kind(["mode", "context_digest"], OWNER)],
 ]);
@@ -131,8 +141,18 @@ export function formFault(members: Readonly<Record<string, unknown>>): FormFault
   if (missing !== undefined) return malformed(`'${missing}' is missing`);
   const wrong = names.find((member) => !FORMS[member]?.(members[member]));
   if (wrong !== undefined) return malformed(`'${wrong}' has the wrong form`);
-  const combination = members["kind"] === "decision" ? decisionFault(members) : undefined;
-  return combination ?? authenticatorFault(members);
+  return combinationFault(members) ?? authenticatorFault(members);
+}
+
+/** What a kind narrows: one member name serves outcomes and policies, and `@log` is the home of policies alone. */
+function combinationFault(members: Readonly<Record<string, unknown>>): FormFault | undefined {
+  const { kind: of, status, sequence_id } = members;
+  const ofPolicy = status === "active" || status === "withdrawn";
+  if (status !== undefined && ofPolicy !== (of === "policy"))
+    return malformed("'status' has the wrong form");
+  if ((sequence_id === LOG_CHAIN) !== (of === "policy"))
+    return malformed(`records of policies stand in ${LOG_CHAIN}, and nothing else does`);
+  return of === "decision" ? decisionFault(members) : undefined;
 }
 
 /** What may stand only together, or only apart, in a decision. */
@@ -153,8 +173,8 @@ function decisionFault(members: Readonly<Record<string, unknown>>): FormFault | 
       ? undefined
       : ["nonce", "attempt", "request_ts_ms"].find((member) => !has(member));
   if (missing !== undefined) return malformed(`'${missing}' is missing`);
-  if (has("sealed") && (!allow || has("resumes")))
-    return malformed("sealed stands on an ALLOW that does not resume");
+  if ((has("sealed") || has("effects")) && !allow)
+    return malformed("sealed and effects stand on an ALLOW");
   if (allow && (!has("function") || !has("action_type")))
     return malformed("an ALLOW names its function and action type");
   return undefined;
@@ -171,8 +191,28 @@ function malformed(message: string): FormFault {
   return { code: "MALFORMED", message };
 }
 
+/** `{binds?: {name: keyed digest}, totals?: {rule: decimal}}`, never empty. */
+function isEffects(value: unknown): boolean {
+  if (!isMembers(value)) return false;
+  const parts = Object.entries(value);
+  return (
+    parts.length > 0 &&
+    parts.every(([part, of]) => isMembers(of) && EFFECTS.get(part)?.(of) === true)
+  );
+}
+
+const DECIMAL = /^(0|[1-9]\d*)(\.\d*[1-9])?$/;
+const EFFECTS: ReadonlyMap<string, (of: Record<string, unknown>) => boolean> = new Map([
+  ["binds", (of) => Object.values(of).length > 0 && Object.values(of).every(keyed)],
+  ["totals", (of) => Object.values(of).length > 0 && Object.values(of).every(text(DECIMAL))],
+]);
+
+function isMembers(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 function isExtension(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  if (!isMembers(value)) return false;
   const fits = Object.values(value).every(
     (member) => typeof member === "string" || Number.isSafeInteger(member),
   );

@@ -66,6 +66,7 @@ export interface DecisionReceipt extends Common, Owned, Pinned, CallMembers {
   readonly rule?: string;
   readonly permit_expires_ms?: number;
   readonly resumes?: string;
+  readonly effects?: Effects;
   readonly unrecorded?: number;
   readonly sealed?: true;
 }
@@ -77,6 +78,34 @@ export interface OutcomeReceipt extends Common {
   readonly status: OutcomeStatus;
   readonly result_digest?: string;
   readonly duration_ms?: number;
+}
+
+/** What an ALLOW changed of what later calls are judged by, after it. */
+export interface Effects {
+  /** Keyed digests of values, by the name that every later call must bind to the same. */
+  readonly binds?: Readonly<Record<string, string>>;
+  /** Sums by rule: exact decimals, JCS text without exponent or trailing zeros. */
+  readonly totals?: Readonly<Record<string, string>>;
+}
+
+/** A person approved, or rejected, the very call that an APPROVAL_REQUIRED denial recorded. */
+export interface ApprovalReceipt extends Common {
+  readonly kind: "approval";
+  /** Record hash of the denial. */
+  readonly request: string;
+  readonly verdict: "approve" | "reject";
+  readonly expires_ms: number;
+  readonly approver_key_id: string;
+  /** `ed25519=` + hex over the approval statement, under the approver's own key. */
+  readonly approver_sig: string;
+}
+
+/** A policy was activated or withdrawn; stands in the chain `@log`. */
+export interface PolicyReceipt extends Common, Pinned {
+  readonly kind: "policy";
+  readonly status: "active" | "withdrawn";
+  /** Digest of the policy of the same id that was active before. */
+  readonly previous?: string;
 }
 
 /** A person's seal. */
@@ -95,12 +124,21 @@ export interface ContextReceipt extends Common, Owned {
 }
 
 /** One record of a chain, told apart by `kind`. */
-export type Receipt = OpenReceipt | DecisionReceipt | OutcomeReceipt | SealReceipt | ContextReceipt;
+export type Receipt =
+  | OpenReceipt
+  | DecisionReceipt
+  | OutcomeReceipt
+  | ApprovalReceipt
+  | SealReceipt
+  | ContextReceipt
+  | PolicyReceipt;
 
 /** Every member of every kind in canonical order (UTF-16 code units), the fixed shape of the fast path. */
 const MEMBERS: readonly string[] = [
   "action_type",
   "agent_id",
+  "approver_key_id",
+  "approver_sig",
   "args_digest",
   "attempt",
   "audience",
@@ -110,6 +148,8 @@ const MEMBERS: readonly string[] = [
   "decision_hash",
   "deny_code",
   "duration_ms",
+  "effects",
+  "expires_ms",
   "ext",
   "function",
   "gate_id",
@@ -125,7 +165,9 @@ const MEMBERS: readonly string[] = [
   "policy_id",
   "policy_version",
   "prev",
+  "previous",
   "reason",
+  "request",
   "request_ts_ms",
   "result_digest",
   "resumes",
@@ -141,6 +183,7 @@ const MEMBERS: readonly string[] = [
   "ts_ms",
   "unrecorded",
   "v",
+  "verdict",
 ];
 const PREFIXES: readonly string[] = MEMBERS.map((name) => `"${name}":`);
 const AUTHENTICATORS: ReadonlySet<string> = new Set(["sig", "hmac_sig"]);

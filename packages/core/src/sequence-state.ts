@@ -1,29 +1,44 @@
 /** The state of a sequence: the fold of its receipts, and nothing else. The gate and the verifier share it. */
-import type { CompiledPolicy } from "./compiled-policy.ts";
+import type { CompiledConditions, CompiledPolicy } from "./compiled-policy.ts";
 import { BURNS_NO_NONCE, type DenyCode } from "./decision.ts";
 import type {
+  ApprovalReceipt,
   CallMembers,
+  ContextReceipt,
   DecisionReceipt,
   OpenReceipt,
   OutcomeReceipt,
   OutcomeStatus,
   Receipt,
 } from "./receipt.ts";
+import { selects } from "./selector.ts";
 import { stateAfter } from "./sequence.ts";
 
 /** One use of a nonce: the first answer to it, and how its call came back since. */
 export interface NonceUse {
-  /** Record hash of the first answer. */
+  /** Record hash and place of the first answer. */
   readonly hash: string;
+  readonly seq: number;
+  /** Record hash of the first ALLOW: the first answer itself, or the one that an approval led to. */
+  root?: string;
   readonly deny_code?: DenyCode;
+  /** What refused, where the first answer was a denial. */
+  readonly rule?: string;
   readonly call: CallMembers;
   readonly args_digest: string;
   /** Record hash of the latest ALLOW: the root, or its last resume. */
-  latest: string;
+  latest?: string;
   /** The outcome of {@link latest}. */
   status?: OutcomeStatus;
   /** How often the call was allowed again after an interruption. */
   resumed: number;
+}
+
+/** What one approver said of one denial; the latest word of a key counts. */
+export interface ApprovalVote {
+  readonly seq: number;
+  readonly verdict: "approve" | "reject";
+  readonly expires_ms: number;
 }
 
 /** Where a record lies, and its identity. */
@@ -51,6 +66,20 @@ export interface SequenceState {
   >;
   /** The latest record that set the context. */
   context: { readonly digest?: string; readonly seq: number };
+  /** Digests of all contexts, in order: later members replace earlier ones of the same name. */
+  readonly contexts: string[];
+  /** Which constraints saw the first of their two calls. */
+  readonly fired: boolean[];
+  /** Keyed digests of bound values, by name. */
+  readonly binds: Map<string, string>;
+  /** Sums so far, by rule: exact decimals. */
+  readonly totals: Map<string, string>;
+  /** Counted calls so far, by rule. */
+  readonly calls: Map<string, number>;
+  /** APPROVAL_REQUIRED denials by hash; one whose nonce was allowed since waits no more. */
+  readonly awaiting: Map<string, NonceUse>;
+  /** Votes on APPROVAL_REQUIRED denials, by the denial's hash and the approver's key. */
+  readonly approvals: Map<string, Map<string, ApprovalVote>>;
   /** The last denial second, and how many denials it saw. */
   denials: { second: number; count: number };
 }
@@ -68,7 +97,25 @@ export function openState(opened: OpenReceipt, hash: string): SequenceState {
       ...(opened.context_digest === undefined ? {} : { digest: opened.context_digest }),
       seq: opened.seq,
     },
+    contexts: opened.context_digest === undefined ? [] : [opened.context_digest],
+    fired: [],
+    binds: new Map(),
+    totals: new Map(),
+    calls: new Map(),
+    awaiting: new Map(),
+    approvals: new Map(),
     denials: { second: -1, count: 0 },
+  };
+}
+
+/** The fold of a whole chain, record by record; the pinned policy is found by its digest. */
+export function foldSequence(
+  policies: ReadonlyMap<string, CompiledPolicy>,
+): (state: SequenceState | undefined, receipt: Receipt, hash: string) => SequenceState | undefined {
+  return (state, receipt, hash) => {
+    if (state === undefined) return receipt.kind === "open" ? openState(receipt, hash) : undefined;
+    applyReceipt(state, receipt, hash, policies.get(state.opened.policy_digest));
+    return state;
   };
 }
 
@@ -85,8 +132,8 @@ export function applyReceipt(
   state.head = { seq: receipt.seq, hash, ts_ms: receipt.ts_ms };
   if (receipt.kind === "decision") applyDecision(state, receipt, hash, policy);
   else if (receipt.kind === "outcome") applyOutcome(state, receipt);
-  else if (receipt.kind === "context")
-    state.context = { digest: receipt.context_digest, seq: receipt.seq };
+  else if (receipt.kind === "context") applyContext(state, receipt);
+  else if (receipt.kind === "approval") applyApproval(state, receipt);
   else if (receipt.kind === "seal") state.sealed = { by: hash, seq: receipt.seq, person: true };
 }
 
@@ -106,38 +153,64 @@ function applyDecision(
   hash: string,
   policy: CompiledPolicy | undefined,
 ): void {
-  const { nonce, attempt, args_digest } = receipt;
+  const { nonce, attempt, args_digest, deny_code } = receipt;
   if (attempt !== undefined && nonce !== undefined && args_digest !== undefined) {
     const key = attemptKey(attempt, nonce);
     if (!state.attempts.has(key)) state.attempts.set(key, receipt.seq);
   }
   if (receipt.decision === "DENY") countDenial(state, receipt.ts_ms);
-  if (receipt.resumes !== undefined) return applyResume(state, receipt, hash);
   if (nonce === undefined || args_digest === undefined) return;
-  if (receipt.deny_code !== undefined && BURNS_NO_NONCE.has(receipt.deny_code)) return;
-  const use: NonceUse = {
-    hash,
-    ...(receipt.deny_code === undefined ? {} : { deny_code: receipt.deny_code }),
-    call: callOf(receipt),
-    args_digest,
-    latest: hash,
-    resumed: 0,
-  };
-  state.nonces.set(nonce, use);
-  if (receipt.decision !== "ALLOW") return;
-  state.allows.set(hash, { use });
-  advance(state, receipt, policy);
-  if (receipt.sealed) state.sealed = { by: hash, seq: receipt.seq, person: false };
+  if (
+    receipt.resumes === undefined &&
+    (deny_code === undefined || !BURNS_NO_NONCE.has(deny_code))
+  ) {
+    const denied = deny_code === undefined ? {} : { deny_code, rule: receipt.rule ?? "" };
+    const use = {
+      hash,
+      seq: receipt.seq,
+      ...denied,
+      call: callOf(receipt),
+      args_digest,
+      resumed: 0,
+    };
+    state.nonces.set(nonce, use);
+    if (deny_code === "APPROVAL_REQUIRED") state.awaiting.set(hash, use);
+  }
+  const use = state.nonces.get(nonce);
+  if (receipt.decision === "ALLOW" && use !== undefined)
+    applyAllow(state, use, receipt, hash, policy);
 }
 
-/** A call that came back: no second advance, a new ALLOW of the same nonce. Its denials change nothing. */
-function applyResume(state: SequenceState, receipt: DecisionReceipt, hash: string): void {
-  const use = receipt.nonce === undefined ? undefined : state.nonces.get(receipt.nonce);
-  if (use === undefined || receipt.decision !== "ALLOW") return;
+/** The first ALLOW of a nonce advances the sequence; one that comes back after an interruption does not. */
+function applyAllow(
+  state: SequenceState,
+  use: NonceUse,
+  receipt: DecisionReceipt,
+  hash: string,
+  policy: CompiledPolicy | undefined,
+): void {
+  const comesBack = use.root !== undefined;
+  use.root ??= hash;
   use.latest = hash;
   delete use.status;
-  use.resumed++;
   state.allows.set(hash, { use });
+  if (comesBack) use.resumed++;
+  else advance(state, receipt, hash, policy);
+}
+
+function applyContext(state: SequenceState, receipt: ContextReceipt): void {
+  state.contexts.push(receipt.context_digest);
+  state.context = { digest: receipt.context_digest, seq: receipt.seq };
+}
+
+function applyApproval(state: SequenceState, receipt: ApprovalReceipt): void {
+  const votes = state.approvals.get(receipt.request) ?? new Map<string, ApprovalVote>();
+  votes.set(receipt.approver_key_id, {
+    verdict: receipt.verdict,
+    expires_ms: receipt.expires_ms,
+    seq: receipt.seq,
+  });
+  state.approvals.set(receipt.request, votes);
 }
 
 function applyOutcome(state: SequenceState, receipt: OutcomeReceipt): void {
@@ -150,11 +223,25 @@ function applyOutcome(state: SequenceState, receipt: OutcomeReceipt): void {
 function advance(
   state: SequenceState,
   receipt: DecisionReceipt,
+  hash: string,
   policy: CompiledPolicy | undefined,
 ): void {
+  if (receipt.sealed) state.sealed = { by: hash, seq: receipt.seq, person: false };
+  for (const [name, digest] of Object.entries(receipt.effects?.binds ?? {}))
+    state.binds.set(name, digest);
+  for (const [rule, total] of Object.entries(receipt.effects?.totals ?? {}))
+    state.totals.set(rule, total);
   const fn = receipt.function === undefined ? undefined : policy?.functions.get(receipt.function);
   if (policy === undefined || fn === undefined) return;
   state.position = Math.max(stateAfter(policy, state.position, fn), 0);
+  policy.constraints.forEach(({ first }, index) => {
+    if (selects(first, receipt)) state.fired[index] = true;
+  });
+  for (const { path, calls } of conditionsOf(policy, receipt)) {
+    if (calls === undefined || calls.per !== undefined) continue;
+    const rule = `${path}.limits.calls`;
+    state.calls.set(rule, (state.calls.get(rule) ?? 0) + 1);
+  }
 }
 
 function countDenial(state: SequenceState, tsMs: number): void {
@@ -162,6 +249,19 @@ function countDenial(state: SequenceState, tsMs: number): void {
   if (state.denials.second === second) state.denials.count++;
   else state.denials = { second, count: 1 };
 }
+
+/** The conditions that stand on a call's function and on its tool, in this order. */
+export function conditionsOf(
+  policy: CompiledPolicy,
+  call: CallMembers,
+): readonly CompiledConditions[] {
+  const ofFunction = policy.functions.get(call.function ?? "")?.conditions;
+  const ofTool = call.tool === undefined ? undefined : policy.tools.get(call.tool)?.conditions;
+  if (ofFunction === undefined) return ofTool === undefined ? NONE : [ofTool];
+  return ofTool === undefined ? [ofFunction] : [ofFunction, ofTool];
+}
+
+const NONE: readonly CompiledConditions[] = [];
 
 function callOf(receipt: CallMembers): CallMembers {
   const { step, function: fn, action_type, tool, audience } = receipt;

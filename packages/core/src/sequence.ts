@@ -28,3 +28,11 @@ export function isNaturalEnd(policy: CompiledPolicy, state: number): boolean {
 export function admissibleSteps(policy: CompiledPolicy, state: number): readonly string[] {
   return policy.steps.filter((_, step) => nextState(policy, state, step) >= 0);
 }
+
+/** Steps that may come now: none once the sequence is sealed. */
+export function stepsAfter(
+  policy: CompiledPolicy,
+  state: { readonly position: number; readonly sealed?: unknown },
+): readonly string[] {
+  return state.sealed === undefined ? admissibleSteps(policy, state.position) : [];
+}

@@ -28,20 +28,32 @@ export interface StoredDocument {
   readonly text: string;
 }
 
+/** A count across sequences: `add` to what stands under `counter`, which may not exceed `max` afterwards. Exact decimals. */
+export interface CounterStep {
+  readonly counter: string;
+  readonly add: string;
+  readonly max: string;
+  /** The end of its window, in milliseconds: later nothing asks for it, and a store may forget it. */
+  readonly until_ms: number;
+}
+
 /** Records of one sequence for contiguous places, appended together or not at all. */
 export interface Append {
   readonly sequence_id: string;
   readonly records: readonly [PlacedRecord, ...PlacedRecord[]];
   readonly documents?: readonly StoredDocument[];
+  /** Moved with the records or not at all. */
+  readonly counters?: readonly CounterStep[];
 }
 
 /**
  * - `won`: durable at these places. Appending the same bytes again is `won` again (a retry is idempotent).
  * - `lost`: another record holds a place, or the place before is empty. Read the head and decide again.
  * - `replay`: the places were free, but a nonce was burnt already.
+ * - `limited`: the places were free, but a counter would exceed its maximum. Read the counters and decide again.
  * - `unknown`: it may or may not have happened (time-out, lost connection). The caller denies, and reads before it goes on.
  */
-export type AppendResult = "won" | "lost" | "replay" | "unknown";
+export type AppendResult = "won" | "lost" | "replay" | "limited" | "unknown";
 
 /** An ALLOW whose outcome nobody has recorded yet. */
 export interface OpenAllow {
@@ -63,6 +75,8 @@ export interface Store {
   /** Keeps documents by digest; keeping one again changes nothing. */
   keep(documents: readonly StoredDocument[]): Promise<void>;
   document(digest: string): Promise<string | undefined>;
+  /** What counters stand at; one that nothing moved yet is left out. */
+  counters(names: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Every ALLOW without an outcome. */
   openAllows(): AsyncIterable<OpenAllow>;
   close(): Promise<void>;

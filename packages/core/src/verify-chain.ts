@@ -1,16 +1,33 @@
 /** One chain: are its records in place, linked, within their rights, and what the policy makes of them? */
 import type { CallForm } from "./action-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
-import { decide } from "./decide.ts";
+import { approvalFault } from "./approving.ts";
+import { hasCondition } from "./conditions.ts";
+import { decide, type Verdict } from "./decide.ts";
 import { BURNS_NO_NONCE } from "./decision.ts";
 import { genesisHash } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
-import { isSameCall, MAX_RESUMES } from "./nonce.ts";
-import type { DecisionReceipt, OpenReceipt, OutcomeReceipt, Receipt } from "./receipt.ts";
-import { applyReceipt, openState, type SequenceState } from "./sequence-state.ts";
+import { admitNonce } from "./nonce.ts";
+import type {
+  ApprovalReceipt,
+  DecisionReceipt,
+  OpenReceipt,
+  OutcomeReceipt,
+  PolicyReceipt,
+  Receipt,
+} from "./receipt.ts";
+import { applyReceipt, conditionsOf, openState, type SequenceState } from "./sequence-state.ts";
+import type { KeySet } from "./signing-key.ts";
 
 /** The policies to recompute decisions by, by digest; `undefined`: decisions are not recomputed. */
 export type HeldPolicies = ReadonlyMap<string, CompiledPolicy> | undefined;
+
+/** What a chain is verified by. */
+export interface ChainEvidence {
+  readonly policies: HeldPolicies;
+  /** Trusted keys; those with roles are approvers'. */
+  readonly keys: KeySet;
+}
 
 /** A chain as far as it was read. */
 export interface Chain {
@@ -21,11 +38,13 @@ export interface Chain {
   /** Places that were passed over. */
   readonly gaps: { readonly from: number; readonly to: number }[];
   state: SequenceState | undefined;
+  /** In the chain `@log`: what became active and what was withdrawn, in order. */
+  readonly policies: PolicyReceipt[];
 }
 
 /** A chain of which nothing was read yet. */
 export function newChain(): Chain {
-  return { next: 0, prev: undefined, ts_ms: 0, gaps: [], state: undefined };
+  return { next: 0, prev: undefined, ts_ms: 0, gaps: [], state: undefined, policies: [] };
 }
 
 /** Goes on from a line whose form was not right: only its place counts. */
@@ -42,15 +61,16 @@ export function followRecord(
   chain: Chain,
   receipt: Receipt,
   hash: string,
-  policies: HeldPolicies,
+  evidence: ChainEvidence,
 ): Fault | undefined {
   const misplaced = placeFault(chain, receipt);
   // What stands in the past of the chain changes nothing of it.
   if (receipt.seq < chain.next) return misplaced;
-  const policy = policies?.get(chain.state?.opened.policy_digest ?? "");
+  const policy = evidence.policies?.get(chain.state?.opened.policy_digest ?? "");
   const found =
-    misplaced ?? linkFault(chain, receipt) ?? contentFault(chain.state, receipt, policies, policy);
+    misplaced ?? linkFault(chain, receipt) ?? contentFault(chain.state, receipt, evidence, policy);
   moveTo(chain, receipt.seq, hash, receipt.ts_ms);
+  if (receipt.kind === "policy") chain.policies.push(receipt);
   if (chain.state !== undefined) applyReceipt(chain.state, receipt, hash, policy);
   else if (receipt.kind === "open" && receipt.seq === 0) chain.state = openState(receipt, hash);
   return found;
@@ -91,7 +111,7 @@ function linkFault(chain: Chain, receipt: Receipt): Fault | undefined {
   if (receipt.seq > 0 && chain.prev !== undefined && receipt.prev !== chain.prev)
     return broken("prev is not the record before");
   if (receipt.ts_ms < chain.ts_ms) return broken("ts_ms is below the record before");
-  if ((receipt.kind === "open") !== (receipt.seq === 0))
+  if (receipt.kind !== "policy" && (receipt.kind === "open") !== (receipt.seq === 0))
     return broken("open stands exactly at seq 0");
   const opened = chain.state?.opened;
   if (opened === undefined) return undefined;
@@ -107,17 +127,19 @@ function linkFault(chain: Chain, receipt: Receipt): Fault | undefined {
 function contentFault(
   state: SequenceState | undefined,
   receipt: Receipt,
-  policies: HeldPolicies,
+  evidence: ChainEvidence,
   policy: CompiledPolicy | undefined,
 ): Fault | undefined {
-  if (receipt.kind === "open") return openFault(receipt, policies);
+  if (receipt.kind === "open") return openFault(receipt, evidence.policies);
   if (state === undefined) return undefined;
   if (isAfterSeal(state, receipt)) return fault("AFTER_SEAL", "nothing new may follow the seal");
   if (receipt.kind === "outcome") return outcomeFault(state, receipt);
+  if (receipt.kind === "approval") return approvalRecordFault(state, receipt, evidence.keys);
   if (receipt.kind !== "decision") return undefined;
   return (
     nonceFault(state, receipt) ??
     resumeFault(state, receipt) ??
+    approvedFault(state, receipt, evidence.keys, policy) ??
     policyFault(state, receipt) ??
     recomputedFault(state, receipt, policy)
   );
@@ -159,16 +181,52 @@ function nonceFault(state: SequenceState, receipt: DecisionReceipt): Fault | und
 }
 
 function resumeFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
-  if (receipt.resumes === undefined) return undefined;
+  const { resumes, nonce = "", args_digest = "" } = receipt;
+  if (resumes === undefined) return undefined;
+  const back = admitNonce(state, nonce, callForm(receipt), args_digest);
+  const root = back.kind === "interrupted" ? back.root : undefined;
+  const denial = back.kind === "approval" ? back.use.hash : undefined;
+  if (resumes !== (root ?? denial)) return mismatch("resumes what may not come back");
+  const counted = receipt.sealed !== undefined || receipt.effects !== undefined;
+  return counted && root !== undefined ? mismatch("counts a resumed call again") : undefined;
+}
+
+/** A person's statement on a denial of this sequence, under a trusted approver's key that was valid then. */
+function approvalRecordFault(
+  state: SequenceState,
+  receipt: ApprovalReceipt,
+  keys: KeySet,
+): Fault | undefined {
+  if (!keys.has(receipt.approver_key_id))
+    return fault("UNKNOWN_KEY", `approver's key '${receipt.approver_key_id}' is not trusted`);
+  if (!state.awaiting.has(receipt.request))
+    return fault("APPROVAL_MISMATCH", "approves no denial that asked for it");
+  const why = approvalFault(receipt, keys, receipt.ts_ms);
+  return why === undefined ? undefined : fault("APPROVAL_MISMATCH", `counts for nothing: ${why}`);
+}
+
+/** An ALLOW that answers an APPROVAL_REQUIRED denial needs the approvals that this denial asked for. */
+function approvedFault(
+  state: SequenceState,
+  receipt: DecisionReceipt,
+  keys: KeySet,
+  policy: CompiledPolicy | undefined,
+): Fault | undefined {
   const use = state.nonces.get(receipt.nonce ?? "");
-  const comesBack =
-    use !== undefined &&
-    use.hash === receipt.resumes &&
-    use.status === "interrupted" &&
-    use.resumed < MAX_RESUMES &&
-    use.args_digest === receipt.args_digest &&
-    isSameCall(use.call, callForm(receipt));
-  return comesBack ? undefined : fault("OUTCOME_MISMATCH", "resumes what was not interrupted");
+  if (receipt.decision !== "ALLOW" || use?.deny_code !== "APPROVAL_REQUIRED") return undefined;
+  const votes = [...(state.approvals.get(use.hash) ?? [])];
+  if (votes.some(([, { verdict }]) => verdict === "reject"))
+    return fault("APPROVAL_MISMATCH", "was allowed although an approver rejected it");
+  const valid = votes.filter(([, { expires_ms }]) => receipt.ts_ms < expires_ms);
+  const asked = policy === undefined ? [] : conditionsOf(policy, use.call);
+  const approval = asked.find(({ path }) => use.rule === `${path}.approval`)?.approval;
+  const entitled = valid.filter(([keyId]) => {
+    const roles = keys.get(keyId)?.jwk.roles ?? [];
+    return approval === undefined || roles.some((role) => approval.by.has(role));
+  });
+  return entitled.length >= (approval?.count ?? 1)
+    ? undefined
+    : fault("APPROVAL_MISMATCH", "was allowed without the approvals that it needed");
 }
 
 function policyFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
@@ -197,13 +255,11 @@ function recomputedFault(
     state,
     { call: callForm(receipt), nonce, args_digest, ts_ms },
     { clock: ts_ms, record: ts_ms },
+    undefined,
   );
   const stale = code === "STALE_TIMESTAMP" && receipt.rule === "freshness";
   const same =
-    (stale ||
-      (verdict.refusal?.code === code &&
-        verdict.refusal?.rule === receipt.rule &&
-        verdict.seals === (receipt.sealed === true))) &&
+    (stale || isAsRecorded(verdict, receipt, policy)) &&
     verdict.resumes === receipt.resumes &&
     (["step", "function", "action_type", "tool", "audience"] as const).every(
       (member) => verdict.call[member] === receipt[member],
@@ -214,6 +270,24 @@ function recomputedFault(
   return fault("DECISION_MISMATCH", `the policy gives ${computed}`);
 }
 
+/** Checks 7 to 9 need arguments: a refusal by them is believed where the policy has that condition and 2 to 6 pass. */
+function isAsRecorded(verdict: Verdict, receipt: DecisionReceipt, policy: CompiledPolicy): boolean {
+  const { deny_code: code, rule = "" } = receipt;
+  if (code !== undefined && BY_CONDITIONS.has(code)) {
+    return verdict.refusal === undefined && hasCondition(conditionsOf(policy, receipt), code, rule);
+  }
+  const { refusal, seals } = verdict;
+  const sealed = receipt.sealed === true;
+  return refusal?.code === code && refusal?.rule === receipt.rule && seals === sealed;
+}
+
+const BY_CONDITIONS: ReadonlySet<string> = new Set([
+  "ARGUMENT_VIOLATION",
+  "LIMIT_EXCEEDED",
+  "APPROVAL_REQUIRED",
+  "POLICY_ERROR",
+]);
+
 /** The request as it must have been: in the tool form where a tool is named. */
 function callForm(receipt: DecisionReceipt): CallForm {
   if (receipt.tool !== undefined) return { tool: receipt.tool };
@@ -221,6 +295,23 @@ function callForm(receipt: DecisionReceipt): CallForm {
   return { function: fn, action_type, ...(step === undefined ? {} : { step }) };
 }
 
+function mismatch(message: string): Fault {
+  return fault("OUTCOME_MISMATCH", message);
+}
+
 function broken(message: string): Fault {
   return fault("CHAIN_BROKEN", message);
+}
+
+/** True where `@log` had this policy active in any state that it had at that time. */
+export function wasActive(log: readonly PolicyReceipt[], opened: OpenReceipt): boolean {
+  let active: string | undefined;
+  for (const { policy_id, policy_digest, status, ts_ms } of log) {
+    if (policy_id !== opened.policy_id) continue;
+    if (ts_ms >= opened.ts_ms && active === opened.policy_digest) return true;
+    if (ts_ms > opened.ts_ms) return false;
+    if (status === "active") active = policy_digest;
+    else if (active === policy_digest) active = undefined;
+  }
+  return active === opened.policy_digest;
 }

@@ -13,7 +13,9 @@ import {
   type HeldPolicies,
   newChain,
   skipRecord,
+  wasActive,
 } from "./verify-chain.ts";
+import { LOG_CHAIN } from "./policy-book.ts";
 import { type Evidence, MAX_LINE, readLine } from "./verify-record.ts";
 
 /** What a verifier trusts, and what it demands. */
@@ -64,6 +66,8 @@ export interface Verifier {
 }
 
 interface Followed {
+  /** The line that its first record stood on. */
+  readonly from: number;
   readonly chain: Chain;
   records: number;
   faults: Set<Fault["code"]>;
@@ -87,7 +91,10 @@ export function createVerifier(options: VerifyOptions): Verifier {
   function follow(sequenceId: string): Followed {
     let one = followed.get(sequenceId);
     if (one === undefined)
-      followed.set(sequenceId, (one = { chain: newChain(), records: 0, faults: new Set() }));
+      followed.set(
+        sequenceId,
+        (one = { from: lines, chain: newChain(), records: 0, faults: new Set() }),
+      );
     return one;
   }
 
@@ -110,20 +117,26 @@ export function createVerifier(options: VerifyOptions): Verifier {
       const inChain =
         receipt === undefined
           ? skipRecord(one.chain, place)
-          : followRecord(one.chain, receipt, place.hash, policies);
+          : followRecord(one.chain, receipt, place.hash, { policies, keys: options.keys });
       const found = own ?? inChain;
       if (found === undefined) return undefined;
       one.faults.add(found.code);
       return note(found, { sequence_id: place.sequence_id, seq: place.seq });
     },
     unterminated: () => note(fault("UNREADABLE", "the last line does not end in a line feed"), {}),
-    report: () => ({
-      records: lines,
-      findings,
-      sequences: [...followed].map(([sequence_id, one]) => reportOf(sequence_id, one)),
-      recomputed: policies !== undefined,
-      result: resultOf(lines, findings),
-    }),
+    report() {
+      const all = [...findings, ...openedUnderOthers(followed)];
+      const late = new Set(all.slice(findings.length).map(({ sequence_id }) => sequence_id));
+      return {
+        records: lines,
+        findings: all,
+        sequences: [...followed]
+          .filter(([sequence_id]) => sequence_id !== LOG_CHAIN)
+          .map(([sequence_id, one]) => reportOf(sequence_id, one, late.has(sequence_id))),
+        recomputed: policies !== undefined,
+        result: resultOf(lines, all),
+      };
+    },
   };
 }
 
@@ -193,12 +206,33 @@ function createSplitter(line: (bytes: Uint8Array) => void): {
   };
 }
 
-function reportOf(sequence_id: string, { chain, records, faults }: Followed): SequenceReport {
+/** Where `@log` is in the file, a sequence must have been opened under a policy that was active then. */
+function openedUnderOthers(followed: ReadonlyMap<string, Followed>): readonly Finding[] {
+  const log = followed.get(LOG_CHAIN)?.chain.policies;
+  if (log === undefined) return [];
+  return [...followed].flatMap(([sequence_id, { chain, from, faults }]) => {
+    const opened = chain.state?.opened;
+    if (opened === undefined || faults.size > 0 || wasActive(log, opened)) return [];
+    const found = fault("POLICY_MISMATCH", "was opened under a policy that was not active then");
+    return [{ ...found, line: from, sequence_id, seq: 0 }];
+  });
+}
+
+function reportOf(
+  sequence_id: string,
+  { chain, records, faults }: Followed,
+  late: boolean,
+): SequenceReport {
   const allows = chain.state?.allows ?? new Map<string, { readonly outcome?: unknown }>();
   const open_allows = [...allows]
     .filter(([, allow]) => allow.outcome === undefined)
     .map(([hash]) => hash);
-  return { sequence_id, verdict: verdictOf(chain, faults), records, open_allows };
+  return {
+    sequence_id,
+    verdict: late ? "INVALID" : verdictOf(chain, faults),
+    records,
+    open_allows,
+  };
 }
 
 function verdictOf({ state }: Chain, faults: ReadonlySet<Fault["code"]>): Verdict {

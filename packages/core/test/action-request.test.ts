@@ -1,6 +1,6 @@
 /** Untrusted input: whatever is handed to `decide` is a request, or INVALID_REQUEST with the first member at fault, quickly. */
 import { inspect, isDeepStrictEqual } from "node:util";
-import { openTestGate } from "@stepgate/contract";
+import { openTestGate, sequenceLines } from "@stepgate/contract";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ARGS_LIMITS, isInvalid, readActionRequest } from "../src/action-request.ts";
@@ -600,7 +600,7 @@ describe("INVALID_REQUEST is recorded only where `sequence_id` names an opened s
       const decision = await gate.decide(input as ActionInput);
       expect(decision).toMatchObject({ deny_code: "INVALID_REQUEST", proceed: false });
       expect(decision.receipt !== undefined).toBe(recorded);
-      expect(await Array.fromAsync(store.lines())).toHaveLength(before + (recorded ? 1 : 0));
+      expect(await sequenceLines(store)).toHaveLength(before + (recorded ? 1 : 0));
     });
 
   test("a malformed owner is nobody's, of a sequence without owner too", async () => {

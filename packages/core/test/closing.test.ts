@@ -1,5 +1,5 @@
 /** How things end: the outcome of one ALLOW, a person's seal, and what a crash left open. */
-import { openTestGate } from "@stepgate/contract";
+import { openTestGate, sequenceLines } from "@stepgate/contract";
 import { compilePolicy } from "@stepgate/policy";
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
@@ -192,7 +192,7 @@ describe("a person's seal", () => {
       await expect(gate.seal("s", reason as string)).rejects.toMatchObject({
         code: "INVALID_INPUT",
       });
-      expect(await Array.fromAsync(store.lines())).toHaveLength(1);
+      expect(await sequenceLines(store)).toHaveLength(1);
     },
   );
 
@@ -217,7 +217,7 @@ describe("a person's seal", () => {
       ["stop", "a b"],
     ] as const)
       await expect(gate.seal("s", reason, by)).rejects.toMatchObject({ code: "INVALID_INPUT" });
-    expect(await Array.fromAsync(store.lines())).toHaveLength(1);
+    expect(await sequenceLines(store)).toHaveLength(1);
   });
 });
 

@@ -6,7 +6,8 @@
 import { openTestGate } from "@stepgate/contract";
 import { describe, expect, test } from "vitest";
 import type { CallForm } from "../src/action-request.ts";
-import { decide, stepsAfter, type Verdict } from "../src/decide.ts";
+import { decide, type Verdict } from "../src/decide.ts";
+import { stepsAfter } from "../src/sequence.ts";
 import {
   type CompiledPolicy,
   type DecisionReceipt,
@@ -118,6 +119,7 @@ describe.each([
               ts_ms: cell.ts_ms,
             },
             { clock: NOON, record: NOON },
+            undefined,
           );
           compared++;
           answers.set(expected.answer, (answers.get(expected.answer) ?? 0) + 1);

@@ -544,7 +544,7 @@ describe("what never comes back does not hold its sequence for ever", () => {
     const store: Store = {
       ...real,
       append: (append) => {
-        if (late !== undefined) return real.append(append);
+        if (late !== undefined || append.sequence_id === "@log") return real.append(append);
         return new Promise((resolve) => {
           late = async () => resolve(await real.append(append));
         });
@@ -595,7 +595,10 @@ describe("what never comes back does not hold its sequence for ever", () => {
 describe("a chain that is sound, but another", () => {
   /** In `s` nothing was looked up yet; by the chain that the store returns for it, it was. */
   async function refusedBy(read: Store["read"], real: Store, logId: string): Promise<void> {
-    const gate = await createGate({ ...PARTS, store: { ...real, read }, logId });
+    // The chain `@log` is what it was: whoever reads another one there holds no gate at all.
+    const lies: Store["read"] = (id, ...page) =>
+      (id === "@log" ? real : { read }).read(id, ...page);
+    const gate = await createGate({ ...PARTS, store: { ...real, read: lies }, logId });
     const before = await real.read("s", 0);
     expect(await gate.decide({ sequence_id: "s", tool: "refund" })).toMatchObject({
       deny_code: "STORE_UNAVAILABLE",
@@ -637,9 +640,17 @@ describe("a chain that is sound, but another", () => {
 });
 
 test("a signer that returns 64 characters returned no signature", async () => {
-  const signer = { keyId: PARTS.signer.keyId, sign: () => "x".repeat(64) as never };
+  let short = false;
+  const signer = {
+    keyId: PARTS.signer.keyId,
+    sign: (input: Uint8Array) => (short ? ("x".repeat(64) as never) : PARTS.signer.sign(input)),
+  };
   const gate = await createGate({ ...PARTS, signer, store: memoryStore() });
+  short = true;
   expect(await gate.decide(NOTE)).toMatchObject({ deny_code: "STORE_UNAVAILABLE" });
+  await expect(createGate({ ...PARTS, signer, store: memoryStore() })).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+  });
 });
 
 test("what rejects where the store fails rejects with a GateError", async () => {

@@ -2,7 +2,8 @@
 import { openTestGate } from "@stepgate/contract";
 import { describe, expect, test } from "vitest";
 import { type Allow, type OutcomeReceipt, type Receipt, recordHash } from "../src/index.ts";
-import { permittedTools, stepsAfter } from "../src/decide.ts";
+import { permittedTools } from "../src/decide.ts";
+import { stepsAfter } from "../src/sequence.ts";
 import { applyReceipt, openState, type SequenceState } from "../src/sequence-state.ts";
 import { REFUNDS } from "./policies.ts";
 

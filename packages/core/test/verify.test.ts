@@ -1,6 +1,6 @@
 /** What a stranger can find out from receipts and a public key: each finding has a file that must give it. */
 import { createHmac, createPrivateKey, randomBytes, sign } from "node:crypto";
-import { openTestGate, type TestGate } from "@stepgate/contract";
+import { openTestGate, type TestGate, sequenceLines } from "@stepgate/contract";
 import {
   type CompiledPolicy,
   exportKeySet,
@@ -146,7 +146,7 @@ describe("a sound chain", () => {
   test("may be interleaved with others: chains are told apart by their sequence", async () => {
     const made = await soundRun();
     await made.gate.decide({ sequence_id: "other", tool: "get_order" });
-    const lines = (await Array.fromAsync(made.store.lines())) as string[];
+    const lines = await sequenceLines(made.store);
     const shuffled = [
       lines[0] as string,
       lines.at(-2) as string,

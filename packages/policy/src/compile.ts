@@ -26,6 +26,8 @@ export function compile(
     automaton,
     functions: compileFunctions(form, steps),
     tools,
+    constraints: [],
+    forbid: [],
     sealOn: new Set(form.sealOn),
     freshnessMs: form.freshness ?? DEFAULT_FRESHNESS_MS,
     lifetimeMs: form.lifetime ?? DEFAULT_LIFETIME_MS,

@@ -1,6 +1,6 @@
 /** One append inside a transaction that holds the file's write lock: everything is looked at before anything is written. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Append, PlacedRecord } from "@stepgate/core";
+import { type Append, type CounterStep, movedCounters, type PlacedRecord } from "@stepgate/core";
 
 /** Every statement of the store, prepared once. */
 export interface LogStatements {
@@ -17,6 +17,8 @@ export interface LogStatements {
   readonly end: StatementSync;
   readonly page: StatementSync;
   readonly openAllows: StatementSync;
+  readonly counter: StatementSync;
+  readonly count: StatementSync;
 }
 
 /** Prepares {@link LogStatements} on an opened log. */
@@ -42,6 +44,10 @@ export function logStatements(database: DatabaseSync): LogStatements {
     openAllows: prepare(
       "SELECT hash, sequence_id, gate_id, expires_ms FROM open_allow WHERE hash > ? ORDER BY hash LIMIT ?",
     ),
+    counter: prepare("SELECT total FROM counter WHERE name = ?"),
+    count: prepare(
+      "INSERT INTO counter (name, total, until_ms) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET total = excluded.total",
+    ),
   };
 }
 
@@ -51,10 +57,11 @@ export function logStatements(database: DatabaseSync): LogStatements {
  */
 export function appendRecords(
   log: LogStatements,
-  { sequence_id, records, documents = [] }: Append,
-): "won" | "lost" | "replay" {
+  { sequence_id, records, documents = [], counters = [] }: Append,
+): "won" | "lost" | "replay" | "limited" {
   if (!isNext(log, sequence_id, records)) return stand(log, sequence_id, records) ? "won" : "lost";
   if (burnsTwice(log, sequence_id, records)) return "replay";
+  if (!moveCounters(log, counters)) return "limited";
   for (const record of records) place(log, sequence_id, record);
   for (const { digest, text } of documents) log.keep.run(digest, text);
   return "won";
@@ -81,6 +88,21 @@ function burnsTwice(log: LogStatements, sequenceId: string, records: Append["rec
     new Set(nonces).size < nonces.length ||
     nonces.some((nonce) => log.burnt.get(sequenceId, nonce) !== undefined)
   );
+}
+
+/** False, and nothing moved, where one would exceed its maximum. */
+function moveCounters(log: LogStatements, steps: readonly CounterStep[]): boolean {
+  const moved = movedCounters(steps, (counter) => totalOf(log, counter));
+  if (moved === undefined) return false;
+  const ends = new Map(steps.map(({ counter, until_ms }) => [counter, until_ms]));
+  for (const [counter, total] of moved) log.count.run(counter, total, ends.get(counter) ?? 0);
+  return true;
+}
+
+/** What a counter stands at, as an exact decimal; `undefined` where nothing moved it yet. */
+export function totalOf(log: LogStatements, counter: string): string | undefined {
+  const total = log.counter.get(counter)?.["total"];
+  return total === undefined ? undefined : String(total);
 }
 
 /** A plain INSERT: were a place or nonce taken all the same, the unique index would undo the whole transaction. */

@@ -7,7 +7,7 @@ import { isBusy } from "./patience.ts";
 
 /** "Step" in ASCII, at offset 68 of the file: tells our files from other programs' (`PRAGMA application_id`). */
 const APPLICATION_ID = 0x53_74_65_70;
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const OPENING_TIMEOUT_MS = 5000;
 
 /**
@@ -34,6 +34,7 @@ const SCHEMA = `
     expires_ms INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE document (digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
+  CREATE TABLE counter (name TEXT PRIMARY KEY, total TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};

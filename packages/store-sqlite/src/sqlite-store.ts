@@ -6,7 +6,7 @@ import {
   type Store,
   type StoredDocument,
 } from "@stepgate/core";
-import { appendRecords, type LogStatements, logStatements } from "./append-records.ts";
+import { appendRecords, type LogStatements, logStatements, totalOf } from "./append-records.ts";
 import { openDatabase } from "./database.ts";
 import { groupCommit } from "./group-commit.ts";
 import { patiently } from "./patience.ts";
@@ -82,6 +82,16 @@ export function sqliteStore(where: string | SqliteStoreOptions): Store {
       const row = await query(() => log.document.get(digest));
       return row === undefined ? undefined : String(row["text"]);
     },
+    counters: (names) =>
+      query(
+        () =>
+          new Map(
+            names.flatMap((name) => {
+              const total = totalOf(log, name);
+              return total === undefined ? [] : [[name, total] as const];
+            }),
+          ),
+      ),
     openAllows: () => openAllows(log, query),
     async close() {
       await commits.drained();
@@ -130,7 +140,7 @@ function texts(rows: readonly Row[], column: string): readonly string[] {
 }
 
 /** Refused before it joins a transaction, which a fault of one append would undo for all of them. */
-function mustBeStorable({ sequence_id, records, documents = [] }: Append): void {
+function mustBeStorable({ sequence_id, records, documents = [], counters = [] }: Append): void {
   mustBeText(sequence_id);
   for (const { seq, hash, line, nonce, opens, closes } of records) {
     mustBeText(hash, line, nonce ?? "", closes ?? "", opens?.gate_id ?? "");
@@ -140,6 +150,10 @@ function mustBeStorable({ sequence_id, records, documents = [] }: Append): void 
       throw new TypeError("expires_ms must be whole milliseconds");
   }
   documents.forEach(mustBeDocument);
+  for (const { counter, add, max, until_ms } of counters) {
+    mustBeText(counter, add, max);
+    if (!Number.isSafeInteger(until_ms)) throw new TypeError("until_ms must be whole milliseconds");
+  }
 }
 
 function mustBeDocument({ digest, text }: StoredDocument): void {

@@ -78,9 +78,9 @@ test("a log of a later schema is refused, with both versions", async () => {
   const { path, open } = newLog();
   await open().close();
   const later = new DatabaseSync(path);
-  later.exec("PRAGMA user_version = 2");
+  later.exec("PRAGMA user_version = 3");
   later.close();
-  expect(unavailable(path)).toMatch(/its schema is version 2, and this program knows version 1$/);
+  expect(unavailable(path)).toMatch(/its schema is version 3, and this program knows version 2$/);
 });
 
 test("the log is written ahead, every commit reaches the disk, and no lock is waited for inside SQLite", () => {

@@ -1,0 +1,218 @@
+/** Which policies a gate holds, which of them is active, and the chain `@log` that tells every change of it. */
+import type { CompiledPolicy } from "./compiled-policy.ts";
+import { askStore } from "./deadline.ts";
+import { GateError } from "./errors.ts";
+import type { Draft, Ledger } from "./ledger.ts";
+import type { Mode, PolicyReceipt, Receipt } from "./receipt.ts";
+import type { Head } from "./sequence-state.ts";
+import type { Store } from "./store.ts";
+
+/** The chain of records that concern no sequence. */
+export const LOG_CHAIN = "@log";
+
+/** What `@log` says after its records so far. */
+export interface LogState {
+  head: Head;
+  /** Digest of the active policy, by id. */
+  readonly active: Map<string, string>;
+  readonly withdrawn: Set<string>;
+}
+
+/** A policy as this gate knows it. */
+export interface PolicyStatus {
+  readonly id: string;
+  readonly version: string;
+  readonly digest: string;
+  /** `held`: it serves the sequences that were opened under it, and opens no new ones. */
+  readonly status: "active" | "held" | "withdrawn";
+}
+
+/** The policies of one gate. */
+export interface PolicyBook {
+  /** Every policy that was ever given, to fold and to verify by. */
+  readonly held: ReadonlyMap<string, CompiledPolicy>;
+  /** The policy of this digest, to decide by; `undefined` where it is not held or was withdrawn. */
+  usable(digest: string): CompiledPolicy | undefined;
+  /** The active policy of this id, or the only active one. */
+  active(id?: string): CompiledPolicy | undefined;
+  /** Makes a policy the active one of its id, also an older one again; running sequences keep theirs. */
+  activate(policy: CompiledPolicy): Promise<PolicyReceipt>;
+  /** Nothing is decided under it any more, running sequences included, until it is activated again. */
+  withdraw(digest: string): Promise<PolicyReceipt>;
+  list(): readonly PolicyStatus[];
+  /**
+   * Takes in what other gates of this log changed, once a second of this clock; `undefined` where nothing is to be read.
+   * @throws GateError STORE_UNAVAILABLE.
+   */
+  follow(clock: number): Promise<void> | undefined;
+}
+
+/** How long a change through one gate may take, in milliseconds, to reach another gate of the same log. */
+const FOLLOW_MS = 1_000;
+
+/** What a policy book is made of. */
+export interface PolicyBookParts {
+  readonly policies: readonly CompiledPolicy[];
+  readonly ledger: Ledger<LogState>;
+  readonly store: Store;
+  readonly mode: Mode;
+  readonly deadlineMs: number;
+  readonly clock: () => number;
+}
+
+/** Folds one record of `@log`; `undefined` for what cannot stand there. */
+export function foldLog(
+  state: LogState | undefined,
+  receipt: Receipt,
+  hash: string,
+): LogState | undefined {
+  if (receipt.kind !== "policy") return undefined;
+  const head = { seq: receipt.seq, hash, ts_ms: receipt.ts_ms };
+  const folded = state ?? { head, active: new Map<string, string>(), withdrawn: new Set<string>() };
+  folded.head = head;
+  const { policy_id, policy_digest } = receipt;
+  if (receipt.status === "active") {
+    folded.active.set(policy_id, policy_digest);
+    folded.withdrawn.delete(policy_digest);
+  } else {
+    folded.withdrawn.add(policy_digest);
+    if (folded.active.get(policy_id) === policy_digest) folded.active.delete(policy_id);
+  }
+  return folded;
+}
+
+/** Opens the book: keeps the policies' normal forms, and records as active what was not. */
+export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook> {
+  const { ledger, store, mode, deadlineMs } = parts;
+  const held = new Map<string, CompiledPolicy>();
+  let state: Pick<LogState, "active" | "withdrawn"> = { active: new Map(), withdrawn: new Set() };
+  let followed = parts.clock();
+  let following: Promise<void> | undefined;
+
+  async function hold(policies: readonly CompiledPolicy[]): Promise<void> {
+    await askStore(deadlineMs, () =>
+      store.keep(policies.map(({ digest, normalForm }) => ({ digest, text: normalForm }))),
+    );
+    for (const policy of policies) held.set(policy.digest, policy);
+  }
+
+  /** Appends what `choose` makes of the log, and follows the log to its new head. */
+  async function change(
+    choose: (log: LogState | undefined) => readonly CompiledPolicy[],
+    status: "active" | "withdrawn",
+  ): Promise<PolicyReceipt | undefined> {
+    return ledger.transact(
+      LOG_CHAIN,
+      (log) => ({
+        drafts: choose(log).map((policy) => draftOf(policy, status, mode, log)),
+        answer(receipts, after) {
+          if (after !== undefined)
+            state = { active: new Map(after.active), withdrawn: new Set(after.withdrawn) };
+          return receipts.at(-1) as PolicyReceipt | undefined;
+        },
+      }),
+      // Freshly read: what another gate changed since decides on what is to be recorded.
+      { fresh: true },
+    );
+  }
+
+  /** Everyone waits for the same reading; after one that failed the next decision tries again. */
+  async function takeIn(clock: number): Promise<void> {
+    try {
+      await change(() => [], "active");
+      followed = clock;
+    } finally {
+      following = undefined;
+    }
+  }
+
+  const usable = (digest: string): CompiledPolicy | undefined =>
+    state.withdrawn.has(digest) ? undefined : held.get(digest);
+  const active = (id?: string): CompiledPolicy | undefined => {
+    const digests = id === undefined ? [...state.active.values()] : [state.active.get(id) ?? ""];
+    const usables = digests.flatMap((digest) => usable(digest) ?? []);
+    return usables.length === 1 ? usables[0] : undefined;
+  };
+
+  await hold(parts.policies);
+  await change(
+    (log) =>
+      latestOfEach(parts.policies).filter(
+        ({ id, digest }) => log?.active.get(id) !== digest && !log?.withdrawn.has(digest),
+      ),
+    "active",
+  );
+
+  return {
+    held,
+    usable,
+    active,
+    async activate(policy) {
+      await hold([policy]);
+      const receipt = await change(
+        (log) => (log?.active.get(policy.id) === policy.digest ? [] : [policy]),
+        "active",
+      );
+      return receipt ?? lastOf(ledger, policy.digest);
+    },
+    async withdraw(digest) {
+      const policy = held.get(digest);
+      if (policy === undefined)
+        throw new GateError("INVALID_INPUT", `this gate holds no policy ${digest}`);
+      const receipt = await change(
+        (log) => (log?.withdrawn.has(digest) ? [] : [policy]),
+        "withdrawn",
+      );
+      return receipt ?? lastOf(ledger, digest);
+    },
+    list: () =>
+      [...held.values()].map(({ id, version, digest }) => {
+        const status = state.withdrawn.has(digest)
+          ? "withdrawn"
+          : state.active.get(id) === digest
+            ? "active"
+            : "held";
+        return { id, version, digest, status };
+      }),
+    follow(clock) {
+      if (Math.abs(clock - followed) < FOLLOW_MS) return following;
+      return (following ??= takeIn(clock));
+    },
+  };
+}
+
+/** Of several policies with one id the last is meant to be active. */
+function latestOfEach(policies: readonly CompiledPolicy[]): readonly CompiledPolicy[] {
+  return [...new Map(policies.map((policy) => [policy.id, policy])).values()];
+}
+
+function draftOf(
+  policy: CompiledPolicy,
+  status: "active" | "withdrawn",
+  mode: Mode,
+  log: LogState | undefined,
+): Draft {
+  const previous = log?.active.get(policy.id);
+  return {
+    kind: "policy",
+    mode,
+    policy_id: policy.id,
+    policy_version: policy.version,
+    policy_digest: policy.digest,
+    status,
+    ...(previous === undefined || previous === policy.digest ? {} : { previous }),
+  };
+}
+
+/** The record that made it so, where nothing had to be recorded. */
+async function lastOf(ledger: Ledger<LogState>, digest: string): Promise<PolicyReceipt> {
+  const head = await ledger.transact(LOG_CHAIN, (log) => ({
+    drafts: [],
+    answer: () => log?.head.seq ?? -1,
+  }));
+  for (let seq = head; seq >= 0; seq--) {
+    const record = await ledger.record(LOG_CHAIN, seq);
+    if (record.kind === "policy" && record.policy_digest === digest) return record;
+  }
+  throw new GateError("INVALID_INPUT", `the log has no record of policy ${digest}`);
+}

@@ -1,4 +1,5 @@
 /** `gateTools`: one decision a call, with the decided arguments, whichever way the SDK runs the tool. */
+import { failAppends } from "@stepgate/contract";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { once } from "node:events";
 import { DeniedError, type Gate, type JsonObject } from "@stepgate/core";
@@ -383,7 +384,7 @@ describe("faults run nothing", () => {
 
   test("a store that is down", async () => {
     const { gate } = await openDesk({
-      wrapStore: (store) => ({ ...store, append: () => Promise.reject(new Error("disk full")) }),
+      wrapStore: (store) => failAppends(store, new Error("disk full")),
     });
     const { tools, runs } = counter();
     const gated = gateTools(tools, { gate, sequenceId: RUN });

@@ -62,9 +62,8 @@ async function history(requests: readonly object[], policy: string): Promise<rea
     clock: () => NOW,
   });
   for (const request of requests) await gate.decide(request as Parameters<typeof gate.decide>[0]);
-  const lines: string[] = [];
-  for await (const line of store.lines()) lines.push(`${line}\n`);
-  return lines;
+  const lines = await Array.fromAsync(store.lines());
+  return lines.filter((line) => !line.includes("@log")).map((line) => `${line}\n`);
 }
 
 const order = { sequence_id: "s", tool: "get_order", nonce: "n1" };

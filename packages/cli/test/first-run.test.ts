@@ -46,7 +46,7 @@ describe("init", () => {
     expect(printed[4]).toContain(
       "SEALED     loan-1: 6 records; no new action was allowed after the seal",
     );
-    expect(printed[4]).toContain("receipts.jsonl: 6 records, 1 sequences: sound");
+    expect(printed[4]).toContain("receipts.jsonl: 7 records, 1 sequences: sound");
   }, 60_000);
 
   test("has a comment for whatever a beginner may want to change", async () => {

@@ -60,7 +60,7 @@ describe("receipts", () => {
     for await (const line of store.lines()) kept += `${line}\n`;
     await store.close();
     expect(stdout).toBe(kept);
-    expect(stdout.trim().split("\n")).toHaveLength(10);
+    expect(stdout.trim().split("\n")).toHaveLength(11);
     expect((await stepgateIn("receipts", "--store", storeIn(cwd), "--json")).stdout).toBe(stdout);
   });
 
@@ -187,7 +187,7 @@ describe("verify", () => {
     );
     expect(lines[2]).toMatch(/^ {11}ALLOW without outcome: sha256:[0-9a-f]{64}$/);
     expect(lines[3]).toBe("decisions not recomputed: no --policy was given");
-    expect(lines[4]).toBe("receipts.jsonl: 10 records, 2 sequences: sound");
+    expect(lines[4]).toBe("receipts.jsonl: 11 records, 2 sequences: sound");
   });
 
   test("with the policy decisions are recomputed, and another policy is a finding", async () => {
@@ -213,13 +213,13 @@ describe("verify", () => {
     [
       "one changed byte",
       "BAD_SIGNATURE",
-      2,
-      (lines) => `${lines.with(1, flipNonce(lines[1] ?? "")).join("\n")}\n`,
+      3,
+      (lines) => `${lines.with(2, flipNonce(lines[2] ?? "")).join("\n")}\n`,
     ],
     ["a removed record", "GAP", 3, (lines) => `${lines.toSpliced(2, 1).join("\n")}\n`],
-    ["a missing last line feed", "UNREADABLE", 10, (lines) => lines.join("\n")],
+    ["a missing last line feed", "UNREADABLE", 11, (lines) => lines.join("\n")],
     ["a byte-order mark", "UNREADABLE", 1, (lines) => `\ufeff${lines.join("\n")}\n`],
-    ["an empty line", "UNREADABLE", 11, (lines) => `${lines.join("\n")}\n\n`],
+    ["an empty line", "UNREADABLE", 12, (lines) => `${lines.join("\n")}\n\n`],
     ["carriage returns", "NOT_CANONICAL", 1, (lines) => `${lines.join("\r\n")}\r\n`],
     [
       "a member that stands twice",
@@ -241,7 +241,7 @@ describe("verify", () => {
     appendFileSync(file, Buffer.from([0x7b, 0xff, 0x7d, 0x0a]));
     const { code, stderr } = await stepgateIn(...args);
     expect(code).toBe(1);
-    expect(stderr).toBe(`${file}:11:1: UNREADABLE: not UTF-8\n`);
+    expect(stderr).toBe(`${file}:12:1: UNREADABLE: not UTF-8\n`);
   });
 
   test("--json is the report as one document, findings included", async () => {
@@ -252,10 +252,10 @@ describe("verify", () => {
     expect(JSON.parse(stdout)).toMatchObject({
       file,
       result: "invalid",
-      records: 9,
+      records: 10,
       recomputed: false,
       findings: expect.arrayContaining([
-        expect.objectContaining({ code: "GAP", line: 3, sequence_id: "a", seq: 3 }),
+        expect.objectContaining({ code: "GAP", line: 3, sequence_id: "a", seq: 2 }),
       ]),
       sequences: [
         { sequence_id: "a", verdict: "INVALID", records: 6 },
@@ -279,7 +279,7 @@ describe("verify", () => {
       join(folder, "others", "keys.json"),
     );
     expect(stranger.code).toBe(2);
-    expect(stranger.stdout).toContain("UNDECIDED  a: 7 records; UNKNOWN_KEY in line 1");
+    expect(stranger.stdout).toContain("UNDECIDED  a: 7 records; UNKNOWN_KEY in line 2");
     expect(stranger.stdout).toContain("could not decide, a key is missing");
     writeFileSync(file, "");
     const empty = await stepgateIn(...args);

@@ -14,4 +14,10 @@ export {
 export { sampleRecord } from "./sample-record.ts";
 export { raceForOneNonce, raceForOnePlace } from "./store-races.ts";
 export { type StoreFixture, testStore } from "./store-suite.ts";
-export { openTestGate, sequenceLines, type TestGate, type TestGateOptions } from "./test-gate.ts";
+export {
+  failAppends,
+  openTestGate,
+  sequenceLines,
+  type TestGate,
+  type TestGateOptions,
+} from "./test-gate.ts";

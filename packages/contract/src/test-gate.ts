@@ -53,6 +53,15 @@ export async function openTestGate(
   };
 }
 
+/** The store, once a gate stands on it, failing every append to a sequence; the chain `@log` is written all the same. */
+export function failAppends(store: Store, cause: Error): Store {
+  return {
+    ...store,
+    append: (append) =>
+      append.sequence_id === "@log" ? store.append(append) : Promise.reject(cause),
+  };
+}
+
 /** Every line of sequences in the order of the log: all but the chain `@log`, which tells the policies. */
 export async function sequenceLines(store: Store): Promise<readonly string[]> {
   const lines = await Array.fromAsync(store.lines());

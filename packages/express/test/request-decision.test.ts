@@ -1,5 +1,5 @@
 /** How a request is read: nonce, arguments, sequence and agent. Whatever cannot be read, and every fault, is a denial. */
-import { openTestGate } from "@stepgate/contract";
+import { failAppends, openTestGate } from "@stepgate/contract";
 import type { Decision, Gate } from "@stepgate/core";
 import express, { type RequestHandler } from "express";
 import { describe, expect, test } from "vitest";
@@ -359,11 +359,9 @@ describe("a fault is a 503 that asks to come back, and nothing runs", () => {
   });
 
   test("of the store behind a real gate", async () => {
-    const wrapStore: NonNullable<Parameters<typeof openTestGate>[1]>["wrapStore"] = (store) => ({
-      ...store,
-      append: () => Promise.reject(new Error("disk full")),
+    const { gate } = await openTestGate(ORDERS, {
+      wrapStore: (store) => failAppends(store, new Error("disk full")),
     });
-    const { gate } = await openTestGate(ORDERS, { wrapStore });
     const { served, ran } = await refundRoute(gate, {});
     const answer = await post(served, "/refund", {});
     expect([answer.status, codeOf(answer), answer.headers["retry-after"], ran()]).toEqual([

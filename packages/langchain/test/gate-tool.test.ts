@@ -1,4 +1,5 @@
 /** `gateTool`: every way to a tool meets the gate once, and the tool stays what it was. */
+import { failAppends } from "@stepgate/contract";
 import { ToolMessage } from "@langchain/core/messages";
 import {
   DynamicStructuredTool,
@@ -522,7 +523,7 @@ describe("what cannot be decided does not run", () => {
 
   test("a store that fails: STORE_UNAVAILABLE", async () => {
     const desk = await openDesk({
-      wrapStore: (store) => ({ ...store, append: () => Promise.reject(broken) }),
+      wrapStore: (store) => failAppends(store, broken),
     });
     const answer: unknown = await gateTool(desk.make("read"), { gate: desk.gate }).invoke(
       call("read", "c1"),

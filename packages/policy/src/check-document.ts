@@ -1,21 +1,22 @@
 /** A plain value to a compiled policy, or every fault that could be found in it. */
 import type { CompiledPolicy } from "@stepgate/core";
 import { compile } from "./compile.ts";
-import { type Finding, isWithin } from "./finding.ts";
+import { type ConditionCompiler, createConditionCompiler } from "./condition-compiler.ts";
+import { conditionFindings } from "./condition-findings.ts";
+import { conditionLints } from "./condition-lint.ts";
+import { type Finding, isWithin, type Path } from "./finding.ts";
+import { nameLints } from "./name-lint.ts";
 import { normalForm } from "./normal-form.ts";
 import type { PolicyWarning } from "./policy-error.ts";
-import {
-  type FunctionEntry,
-  type PolicyDocument,
-  policySchema,
-  type PolicyTest,
-} from "./policy-schema.ts";
+import type { PolicyDocument, PolicyTest } from "./policy-document.ts";
+import { policySchema } from "./policy-schema.ts";
 import { explore, type Reachability } from "./reachability.ts";
 import { referenceFindings } from "./references.ts";
 import { schemaFindings } from "./schema-findings.ts";
 import { compileSequence } from "./sequence-automaton.ts";
 import { readSequence } from "./sequence-form.ts";
 import { type Sequence, stepNames } from "./sequence-grammar.ts";
+import { conditionEntries, type SoundParts, soundParts } from "./sound-parts.ts";
 
 /** A policy exactly where there are no faults. */
 export interface Checked {
@@ -38,21 +39,21 @@ export const MAX_FAULTS = 100;
 export function checkDocument(value: unknown): Checked {
   const shape = [...schemaFindings(policySchema, value).take(MAX_FAULTS)];
   if (shape.length === MAX_FAULTS) return { faults: shape, warnings: [] };
-  // The shape is that of the type but for what was found, and that is left out before it is looked at.
-  const document = soundParts(value, shape) as unknown as PolicyDocument;
+  const document = soundParts(value, shape);
   const order =
     document.sequence === undefined ? { findings: [] } : readSequence(document.sequence);
   const steps = order.tree === undefined ? undefined : stepNames(order.tree);
-  const references =
-    document.functions === undefined ? [] : referenceFindings(document, steps).take(MAX_FAULTS);
+  const references = referenceFindings(document, steps).take(MAX_FAULTS);
+  const compiler = createConditionCompiler();
   const faults = [
     ...shape,
     ...order.findings,
     ...[...references].filter((finding) => !isEcho(finding, shape)),
+    ...conditionFindings(conditionEntries(value, shape), compiler).take(MAX_FAULTS),
   ];
-  if (faults.length > 0 || order.tree === undefined || steps === undefined)
+  if (faults.length > 0 || order.tree === undefined || !isWhole(document))
     return { faults, warnings: [] };
-  return build(document, order.tree, steps);
+  return build(document, order.tree, compiler);
 }
 
 /** The tests that a policy came with; they are outside its digest. */
@@ -60,59 +61,47 @@ export function policyTests(policy: CompiledPolicy): readonly PolicyTest[] {
   return testsOf.get(policy) ?? [];
 }
 
-function build(document: PolicyDocument, order: Sequence, steps: readonly string[]): Checked {
+/** Without a fault nothing was left out. */
+function isWhole(document: SoundParts): document is PolicyDocument {
+  return ["schema", "id", "version", "sequence", "functions"].every((name) =>
+    Object.hasOwn(document, name),
+  );
+}
+
+function build(document: PolicyDocument, order: Sequence, compiler: ConditionCompiler): Checked {
+  const steps = stepNames(order);
   const compiled = compileSequence(order, steps);
   if ("fault" in compiled)
     return { faults: [{ path: ["sequence"], message: compiled.fault }], warnings: [] };
-  const policy = compile(normalForm(document, order), steps, compiled.automaton);
+  const { automaton } = compiled;
+  const policy = compile(normalForm(document, order), { steps, automaton }, compiler);
   testsOf.set(policy, document.tests ?? []);
   const reachability = explore(policy);
   const faults = impossibilities(reachability);
   return faults.length > 0
     ? { faults, warnings: [] }
-    : { policy, faults, warnings: lint(policy, reachability) };
-}
-
-/**
- * The document without what has the wrong shape. A faulty function keeps its name and its step, so that its fault does
- * not bring up others: it stands for one that permits nothing.
- */
-function soundParts(value: unknown, faults: readonly Finding[]): Readonly<Record<string, unknown>> {
-  const parts: Record<string, unknown> = {};
-  const isFaulty = (...path: readonly string[]): boolean =>
-    faults.some((fault) => isWithin(fault.path, path));
-  for (const [section, content] of membersOf(value)) {
-    if (faults.some(({ path }) => path.length === 1 && path[0] === section)) continue;
-    const entries = membersOf(content);
-    if (section === "functions") {
-      const functions = entries.map(
-        ([name, entry]) => [name, isFaulty(section, name) ? standIn(name, entry) : entry] as const,
-      );
-      parts[section] = Object.fromEntries(functions);
-    } else if (section === "tools") {
-      parts[section] = Object.fromEntries(entries.filter(([name]) => !isFaulty(section, name)));
-    } else if (!isFaulty(section)) parts[section] = content;
-  }
-  return parts;
-}
-
-function standIn(name: string, entry: unknown): FunctionEntry {
-  const step = membersOf(entry).find(([member]) => member === "step")?.[1] ?? name;
-  return { actions: [], step: typeof step === "string" ? step : "*" };
-}
-
-function membersOf(value: unknown): readonly [string, unknown][] {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.entries(value)
-    : [];
+    : {
+        policy,
+        faults,
+        warnings: [
+          ...lint(policy, reachability),
+          ...nameLints(document, steps).take(MAX_FAULTS),
+          ...conditionLints(document).take(MAX_FAULTS),
+        ],
+      };
 }
 
 /** What would not be said but for a fault that was said already. */
 function isEcho(finding: Finding, shape: readonly Finding[]): boolean {
-  const inFunctions = shape.some((fault) => fault.path[0] === "functions");
-  return (
-    (finding.path[0] === "sealOn" && inFunctions) ||
-    shape.some((fault) => isWithin(finding.path, fault.path))
+  const [section, , , name] = finding.path;
+  const causes: readonly Path[] =
+    section === "sealOn"
+      ? [["functions"]]
+      : section === "agents" && name !== undefined
+        ? [["functions", name]]
+        : [];
+  return shape.some(
+    ({ path }) => isWithin(finding.path, path) || causes.some((cause) => isWithin(path, cause)),
   );
 }
 

@@ -1,7 +1,7 @@
 /** A policy in TypeScript: the same language, with names that the compiler checks. */
 import type { CompiledPolicy } from "@stepgate/core";
 import { compilePolicy } from "./parse-policy.ts";
-import type { FunctionEntry, PolicyTest, SequenceItem, ToolEntry } from "./policy-schema.ts";
+import type { FunctionEntry, PolicyTest, SequenceItem, ToolEntry } from "./policy-document.ts";
 
 /** `"300s"`, or whole milliseconds. */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;

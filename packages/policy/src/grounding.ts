@@ -31,7 +31,7 @@ export type NormalGrounding =
 
 /** What the entry does not say itself. */
 export interface GroundingOptions {
-  /** The argument's default in the schema ({@link schemaDefault}); a value that equals it is not checked. */
+  /** The argument's default in its schema; a value that equals it is not checked. */
   readonly default?: Json | undefined;
 }
 
@@ -107,21 +107,6 @@ export function literalSpellingFault(written: string): string | undefined {
   return canonical
     ? `${written} is beyond 2^53 − 1 and would lose digits: quote it`
     : `${written} is no whole number in its plain spelling: quote it`;
-}
-
-/**
- * The default of the argument at a dotted path: of the first schema that has one, so the tool's stands before the
- * function's. Only `properties` are followed: a default that is not found leaves the argument checked.
- */
-export function schemaDefault(path: string, schemas: readonly unknown[]): Json | undefined {
-  for (const schema of schemas) {
-    let at: unknown = schema;
-    for (const name of path.split(".")) at = own(own(at, "properties"), name);
-    // A schema of a policy is JSON, and so is each of its members.
-    const value = own(at, "default") as Json | undefined;
-    if (value !== undefined) return value;
-  }
-  return undefined;
 }
 
 const MATCHES: readonly string[] = ["host", "under", "text"] satisfies readonly GroundingMatch[];
@@ -251,10 +236,6 @@ function occurs(
     case "text":
       return source.hasText(value.text);
   }
-}
-
-function own(value: unknown, name: string): unknown {
-  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

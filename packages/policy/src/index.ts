@@ -5,18 +5,7 @@ export type { AnalysisCode, PolicyFinding } from "./analysis-finding.ts";
 export { policyTests } from "./check-document.ts";
 export { definePolicy, type Duration, type PolicyDefinition } from "./define-policy.ts";
 export { type EnvironmentOptions, policyFromEnv } from "./environment.ts";
-export {
-  compileGrounding,
-  type GroundingEntry,
-  groundingFindings,
-  type GroundingMatch,
-  type GroundingOptions,
-  type GroundingOrigin,
-  literalSpellingFault,
-  type NormalGrounding,
-  normalGrounding,
-  schemaDefault,
-} from "./grounding.ts";
+export type { GroundingEntry, GroundingMatch, GroundingOrigin } from "./grounding.ts";
 export { locateRule } from "./locate-rule.ts";
 export {
   checkPolicy,
@@ -34,13 +23,22 @@ export {
   type UndecidedChange,
 } from "./policy-diff.ts";
 export { formatIssue, PolicyError, type PolicyIssue, type PolicyWarning } from "./policy-error.ts";
-export {
-  type FunctionEntry,
-  policyJsonSchema,
-  type PolicyDocument,
-  type PolicyTest,
-  type PolicyTestCall,
-  type SequenceItem,
-  type ToolEntry,
-} from "./policy-schema.ts";
+export type {
+  AgentEntry,
+  ApprovalEntry,
+  ArgumentSchema,
+  ConditionEntries,
+  ConstraintEntry,
+  ForbidEntry,
+  FunctionEntry,
+  LimitEntry,
+  LimitsEntry,
+  PolicyDocument,
+  PolicyTest,
+  PolicyTestCall,
+  SelectorEntry,
+  SequenceItem,
+  ToolEntry,
+} from "./policy-document.ts";
+export { policyJsonSchema } from "./policy-schema.ts";
 export type { Position } from "./source-document.ts";

@@ -29,6 +29,14 @@ export function memberSchema(
   return { missing: isObject(properties) ? Object.keys(properties) : [] };
 }
 
+/** The names that `properties` lists; nothing where members are described otherwise, or not at all. */
+export function memberNames(from: JsonSchemaNode | undefined): readonly string[] | undefined {
+  const place = from === undefined ? undefined : follow(from);
+  if (place === undefined || Object.hasOwn(place.schema, "patternProperties")) return undefined;
+  const properties = ownMember(place.schema, "properties");
+  return isObject(properties) ? Object.keys(properties) : undefined;
+}
+
 /** The schema of a list's items. */
 export function itemSchema(from: JsonSchemaNode | undefined): JsonSchemaNode | undefined {
   const place = from === undefined ? undefined : follow(from);

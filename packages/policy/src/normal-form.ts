@@ -1,5 +1,16 @@
 /** The normal form of a policy, over which its digest is taken: one contract, one text, however it was spelled (policy.md, Identity). */
-import type { PolicyDocument } from "./policy-schema.ts";
+import { asSet, mapMembers } from "./code-unit-order.ts";
+import { milliseconds } from "./duration.ts";
+import { type NormalConditions, normalConditions } from "./normal-conditions.ts";
+import type {
+  AgentEntry,
+  ConstraintEntry,
+  ForbidEntry,
+  FunctionEntry,
+  PolicyDocument,
+  SelectorEntry,
+  ToolEntry,
+} from "./policy-document.ts";
 import { printSequence, type Sequence } from "./sequence-grammar.ts";
 
 /** A contract with every short form written out and every default left out. It is itself a valid policy document. */
@@ -10,22 +21,52 @@ export interface NormalForm {
   readonly sequence: string;
   readonly functions: Readonly<Record<string, NormalFunction>>;
   readonly tools?: Readonly<Record<string, NormalTool>>;
+  readonly constraints?: readonly NormalConstraint[];
+  readonly forbid?: readonly NormalForbid[];
+  readonly agents?: Readonly<Record<string, NormalAgent>>;
   readonly sealOn?: readonly string[];
   readonly freshness?: number;
   readonly lifetime?: number;
 }
 
 /** A function; without `step` it belongs to the step of its own name. */
-interface NormalFunction {
+interface NormalFunction extends NormalConditions {
   readonly actions: readonly string[];
   readonly step?: string;
 }
 
 /** A tool; a single function is a name, several are a list in the order of the policy. */
-interface NormalTool {
+interface NormalTool extends NormalConditions {
   readonly function: string | readonly string[];
   readonly action: string;
-  readonly audience?: string;
+}
+
+/** Exactly one of the members. */
+interface NormalSelector {
+  readonly function?: string;
+  readonly step?: string;
+  readonly action?: string;
+  readonly tool?: string;
+}
+
+/** Exactly one of the members. */
+export interface NormalConstraint {
+  readonly precedence?: readonly [NormalSelector, NormalSelector];
+  readonly never?: readonly [NormalSelector, NormalSelector];
+}
+
+/** Selector lists, none of them empty. */
+export interface NormalForbid {
+  readonly actions?: readonly string[];
+  readonly functions?: readonly string[];
+  readonly steps?: readonly string[];
+  readonly tools?: readonly string[];
+  readonly agents?: readonly string[];
+}
+
+/** What is left of the functions that are listed. */
+interface NormalAgent {
+  readonly functions?: Readonly<Record<string, { readonly actions: readonly string[] }>>;
 }
 
 /** How far a caller's clock may be off, unless the policy says otherwise: 300 s. */
@@ -37,70 +78,77 @@ export const DEFAULT_LIFETIME_MS = 86_400_000;
 export function normalForm(document: PolicyDocument, order: Sequence): NormalForm {
   const freshness = milliseconds(document.freshness ?? DEFAULT_FRESHNESS_MS);
   const lifetime = milliseconds(document.lifetime ?? DEFAULT_LIFETIME_MS);
-  const tools = sortedEntries(document.tools ?? {}, normalTool);
+  const tools = mapMembers(document.tools, normalTool);
+  const constraints = (document.constraints ?? []).map(normalConstraint);
+  const forbid = (document.forbid ?? []).map(normalForbid);
+  const { agents } = document;
   const sealOn = asSet(document.sealOn ?? []);
   return {
     schema: document.schema,
     id: document.id,
     version: document.version,
     sequence: printSequence(order),
-    functions: sortedEntries(document.functions, normalFunction),
+    functions: mapMembers(document.functions, normalFunction),
     ...(Object.keys(tools).length > 0 && { tools }),
+    ...(constraints.length > 0 && { constraints }),
+    ...(forbid.length > 0 && { forbid }),
+    // Never left out: with `agents`, also empty, an agent that no pattern matches may do nothing.
+    ...(agents !== undefined && { agents: mapMembers(agents, normalAgent) }),
     ...(sealOn.length > 0 && { sealOn }),
     ...(freshness !== DEFAULT_FRESHNESS_MS && { freshness }),
     ...(lifetime !== DEFAULT_LIFETIME_MS && { lifetime }),
   };
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-/** `"300s"` and `300000` alike as milliseconds; not a safe integer where the text asks for more. */
-export function milliseconds(duration: string | number): number {
-  if (typeof duration === "number") return duration;
-  const unit = duration.replace(/^[0-9]+/, "");
-  return Number.parseInt(duration, 10) * (UNITS[unit] ?? Number.NaN);
+function normalFunction(entry: FunctionEntry, name: string): NormalFunction {
+  if (isList(entry)) return { actions: asSet(entry) };
+  const { actions, step = name } = entry;
+  return { actions: asSet(actions), ...(step !== name && { step }), ...normalConditions(entry) };
 }
 
-function normalFunction(entry: PolicyDocument["functions"][string], name: string): NormalFunction {
-  const { actions, step = name } = isList(entry) ? { actions: entry } : entry;
-  return step === name ? { actions: asSet(actions) } : { actions: asSet(actions), step };
-}
-
-function normalTool(entry: NonNullable<PolicyDocument["tools"]>[string]): NormalTool {
+function normalTool(entry: ToolEntry): NormalTool {
   const [first, ...others] = isList(entry.function) ? entry.function : [entry.function];
   const functions = first !== undefined && others.length === 0 ? first : [entry.function].flat();
+  return { function: functions, action: entry.action, ...normalConditions(entry) };
+}
+
+function normalConstraint({ never, precedence }: ConstraintEntry): NormalConstraint {
   return {
-    function: functions,
-    action: entry.action,
-    ...(entry.audience !== undefined && { audience: entry.audience }),
+    ...(precedence && {
+      precedence: [normalSelector(precedence[0]), normalSelector(precedence[1])],
+    }),
+    ...(never && { never: [normalSelector(never[0]), normalSelector(never[1])] }),
   };
 }
 
-function sortedEntries<T, U>(
-  entries: Readonly<Record<string, T>>,
-  normalize: (entry: T, name: string) => U,
-): Readonly<Record<string, U>> {
-  const names = Object.keys(entries).toSorted(byCodeUnit);
-  return Object.fromEntries(
-    names.flatMap((name) =>
-      Object.hasOwn(entries, name) ? [[name, normalize(entries[name] as T, name)]] : [],
-    ),
-  );
+/** A bare name is a function. */
+function normalSelector(entry: SelectorEntry): NormalSelector {
+  if (typeof entry === "string") return { function: entry };
+  const { action, function: fn, step, tool } = entry;
+  return {
+    ...(fn !== undefined && { function: fn }),
+    ...(step !== undefined && { step }),
+    ...(action !== undefined && { action }),
+    ...(tool !== undefined && { tool }),
+  };
 }
 
-/** Sorted by code unit, each once. */
-function asSet(names: readonly string[]): readonly string[] {
-  return [...new Set(names)].toSorted(byCodeUnit);
+function normalForbid({ actions, agents, functions, steps, tools }: ForbidEntry): NormalForbid {
+  return {
+    ...(actions && { actions: asSet(actions) }),
+    ...(functions && { functions: asSet(functions) }),
+    ...(steps && { steps: asSet(steps) }),
+    ...(tools && { tools: asSet(tools) }),
+    ...(agents && { agents: asSet(agents) }),
+  };
 }
 
-function byCodeUnit(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** An entry without functions leaves all of them as they are, and stands there all the same: it matches. */
+function normalAgent({ functions }: AgentEntry): NormalAgent {
+  const narrowed = mapMembers(functions, (entry) => ({
+    actions: asSet(isList(entry) ? entry : entry.actions),
+  }));
+  return Object.keys(narrowed).length > 0 ? { functions: narrowed } : {};
 }
 
 function isList<T>(value: T): value is Extract<T, readonly unknown[]> {

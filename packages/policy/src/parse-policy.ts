@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { canonicalize, type CompiledPolicy, JsonError } from "@stepgate/core";
 import { checkDocument, type Checked, type Lint, MAX_FAULTS } from "./check-document.ts";
-import { type Finding, isWithin, pathText } from "./finding.ts";
+import { type Finding, isWithin, type Path, pathText } from "./finding.ts";
+import { literalSpellingFault } from "./grounding.ts";
 import { PolicyError, type PolicyIssue, type PolicyWarning } from "./policy-error.ts";
 import { FORBIDDEN_KEYS, MAX_TEXT, readDocument, type SourceDocument } from "./source-document.ts";
 
@@ -46,7 +47,7 @@ export function compilePolicy(document: unknown): CompiledPolicy {
 /** Like `parsePolicy`, with faults and lint findings as data: what `stepgate check` prints. No text makes it throw. */
 export function checkPolicy(text: string, options: ParseOptions = {}): PolicyCheck {
   if (typeof text !== "string") throw new TypeError("the text of a policy must be a string");
-  const { source, findings, unreadable } = readDocument(text);
+  const { source, findings, unreadable } = readDocument(text, spellingFault);
   const named = options.file === undefined ? {} : { file: options.file };
   const checked: Checked =
     source === undefined ? { faults: [], warnings: [] } : checkDocument(source.value);
@@ -62,6 +63,12 @@ export function checkPolicy(text: string, options: ParseOptions = {}): PolicyChe
     issues,
     warnings: inOrder(checked.warnings.map((warning) => toWarning(warning, source))),
   };
+}
+
+/** Of a literal in `grounded` the digits count as they are written: only here can `007` be told from 7. */
+function spellingFault([section, , member]: Path, written: string): string | undefined {
+  const isLiteral = (section === "tools" || section === "functions") && member === "grounded";
+  return isLiteral ? literalSpellingFault(written) : undefined;
 }
 
 function checkValue(document: unknown): Checked {

@@ -14,7 +14,15 @@ export interface PolicyIssue {
 
 /** A finding that does not stop the policy from loading. `code` is stable, for filters and SARIF. */
 export interface PolicyWarning extends PolicyIssue {
-  readonly code: "dead-end" | "empty-actions" | "unreachable-step" | "unused-function";
+  readonly code:
+    | "cel-arithmetic"
+    | "dead-end"
+    | "empty-actions"
+    | "ungrounded-argument"
+    | "unknown-argument"
+    | "unknown-name"
+    | "unreachable-step"
+    | "unused-function";
 }
 
 /**

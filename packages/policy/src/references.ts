@@ -1,14 +1,17 @@
 /** The names in a policy that must name something: steps, functions, action types. A name that nothing defines is a typing error. */
+import { milliseconds } from "./duration.ts";
 import type { Finding, Path } from "./finding.ts";
-import { milliseconds } from "./normal-form.ts";
-import type { FunctionEntry, PolicyDocument, ToolEntry } from "./policy-schema.ts";
+import type { AgentEntry, FunctionEntry, ToolEntry } from "./policy-document.ts";
+import type { SoundParts } from "./sound-parts.ts";
 import { didYouMean } from "./spelling.ts";
 
 /** Checks every reference of a document whose shape is right; `steps` are the names in its order, if that could be read. */
 export function* referenceFindings(
-  document: PolicyDocument,
+  document: SoundParts,
   steps: readonly string[] | undefined,
 ): Generator<Finding> {
+  yield* durationFindings(document);
+  if (document.functions === undefined) return;
   const functions = new Map(
     Object.entries(document.functions).map(([name, entry]) => [name, membersOf(name, entry)]),
   );
@@ -19,8 +22,9 @@ export function* referenceFindings(
   }
   for (const [name, tool] of Object.entries(document.tools ?? {}))
     yield* toolFindings(functions, tool, ["tools", name]);
+  for (const [pattern, agent] of Object.entries(document.agents ?? {}))
+    yield* agentFindings(functions, pattern, agent);
   yield* sealFindings(functions, document.sealOn ?? []);
-  yield* durationFindings(document);
 }
 
 interface FunctionMembers {
@@ -101,6 +105,31 @@ function* actionFindings(
   yield { path, message: `${owner} '${action}'`, ...didYouMean(action, lists.flat()) };
 }
 
+/** An entry may only narrow: what it adds to the list of a function would be permitted to no one else. */
+function* agentFindings(
+  functions: Functions,
+  pattern: string,
+  agent: AgentEntry,
+): Generator<Finding> {
+  for (const [name, entry] of Object.entries(agent.functions ?? {})) {
+    const path = ["agents", pattern, "functions", name];
+    const fn = functions.get(name);
+    if (fn === undefined) {
+      const message = `'${name}' is no function of this policy`;
+      yield { path, message, on: "key", ...didYouMean(name, functions.keys()) };
+      continue;
+    }
+    const listed = "actions" in entry ? entry.actions : entry;
+    const at = "actions" in entry ? [...path, "actions"] : path;
+    const permitted = new Set(fn.actions);
+    for (const [index, action] of listed.entries()) {
+      if (permitted.has(action)) continue;
+      const message = `function '${name}' does not permit '${action}', and agents may only narrow`;
+      yield { path: [...at, index], message, ...didYouMean(action, permitted) };
+    }
+  }
+}
+
 function* sealFindings(functions: Functions, sealOn: readonly string[]): Generator<Finding> {
   const known = new Set(functions.values().flatMap(({ actions }) => actions));
   for (const [index, action] of sealOn.entries()) {
@@ -113,7 +142,7 @@ function* sealFindings(functions: Functions, sealOn: readonly string[]): Generat
   }
 }
 
-function* durationFindings(document: PolicyDocument): Generator<Finding> {
+function* durationFindings(document: SoundParts): Generator<Finding> {
   for (const member of ["freshness", "lifetime"] as const) {
     const value = document[member];
     if (value === undefined || Number.isSafeInteger(milliseconds(value))) continue;

@@ -1,7 +1,6 @@
 /** What zod found wrong with a document, as findings: one for each fault, in the words of the language. */
 import type { z } from "zod";
 import { type Finding, type Path, pathText } from "./finding.ts";
-import { NOT_SUPPORTED } from "./policy-schema.ts";
 import { didYouMean } from "./spelling.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -9,7 +8,16 @@ type Issue = z.core.$ZodIssue;
 /** Checks a document against a schema; no findings means that it has the schema's type. */
 export function* schemaFindings(schema: z.ZodType, document: unknown): Generator<Finding> {
   const result = schema.safeParse(document);
-  for (const issue of result.error?.issues ?? []) yield* findingsOf(issue, [], document);
+  for (const issue of causes(result.error?.issues ?? [])) yield* findingsOf(issue, [], document);
+}
+
+/** A member that is misspelt is missing too, and only its spelling is worth a word. */
+function causes(issues: readonly Issue[]): readonly Issue[] {
+  const misspelt = issues.filter(({ code }) => code === "unrecognized_keys");
+  return issues.filter(
+    ({ code, path }) =>
+      code !== "custom" || !misspelt.some((issue) => issue.path.join() === path.join()),
+  );
 }
 
 function* findingsOf(issue: Issue, root: Path, document: unknown): Generator<Finding> {
@@ -24,7 +32,7 @@ function* findingsOf(issue: Issue, root: Path, document: unknown): Generator<Fin
   } else {
     const branch = issue.code === "invalid_union" ? likeliest(issue.errors) : undefined;
     if (branch === undefined) yield mismatch(path, issue.message, document);
-    else for (const inner of branch) yield* findingsOf(inner, path, document);
+    else for (const inner of causes(branch)) yield* findingsOf(inner, path, document);
   }
 }
 
@@ -48,7 +56,6 @@ function mismatch(path: Path, message: string, document: unknown): Finding {
   const name = path.at(-1);
   if (name === undefined) return { path, message: `a policy ${message}` };
   if (isMissing(path, document)) return { path, message: `'${name}' is missing` };
-  if (message === NOT_SUPPORTED) return { path, message: `'${name}' ${message}`, on: "key" };
   return { path, message: `${pathText(path)}: ${message}` };
 }
 

@@ -1,6 +1,6 @@
 /** The two spellings of a step order, an expression or a YAML list, to one tree. */
 import { type Finding } from "./finding.ts";
-import type { SequenceItem } from "./policy-schema.ts";
+import type { SequenceItem } from "./policy-document.ts";
 import {
   countedStep,
   MAX_DEPTH,

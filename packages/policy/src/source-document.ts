@@ -38,8 +38,14 @@ export const FORBIDDEN_KEYS: ReadonlySet<string> = new Set([
 /** UTF-16 units of a policy's text: far above any policy, and small enough to read in a moment. */
 export const MAX_TEXT = 1_048_576;
 
+/** What is wrong with how a number is written at this place; nothing where any spelling of it will do. */
+export type SpellingCheck = (path: Path, written: string) => string | undefined;
+
 /** Reads one document. The value leaves out what was refused; without a value the text could not be read at all. */
-export function readDocument(text: string): {
+export function readDocument(
+  text: string,
+  spellingFault: SpellingCheck = () => undefined,
+): {
   readonly source?: SourceDocument;
   readonly findings: readonly Finding[];
   /** Members whose value is not what the text says, since part of it was refused. */
@@ -51,7 +57,7 @@ export function readDocument(text: string): {
       unreadable: [],
     };
   const lines = new LineCounter();
-  const reading: Reading = { text, lines, findings: [], unreadable: [] };
+  const reading: Reading = { text, lines, spellingFault, findings: [], unreadable: [] };
   const node = compose(reading);
   if (node === undefined) return { findings: reading.findings, unreadable: [] };
   const value = readNode(node, [], reading);
@@ -65,6 +71,7 @@ export function readDocument(text: string): {
 interface Reading {
   readonly text: string;
   readonly lines: LineCounter;
+  readonly spellingFault: SpellingCheck;
   readonly findings: Finding[];
   readonly unreadable: Path[];
 }
@@ -213,7 +220,11 @@ function readScalar(node: Scalar.Parsed, path: Path, reading: Reading): unknown 
       "an integer beyond ±(2^53 − 1) loses digits",
       "write it in quotes",
     );
-  } else return value;
+  } else {
+    const fault = typeof value === "number" ? reading.spellingFault(path, node.source) : undefined;
+    if (fault === undefined) return value;
+    refuse(reading, path, start(node), fault);
+  }
   return null;
 }
 

@@ -9,7 +9,6 @@ import {
   type GroundingMatch,
   literalSpellingFault,
   normalGrounding,
-  schemaDefault,
 } from "../src/grounding.ts";
 import { PolicyError } from "../src/policy-error.ts";
 import { type GroundingCase, GROUNDING_TABLE } from "./grounding-table.ts";
@@ -340,19 +339,6 @@ test("short forms are written out", () => {
     from: ["context.a"],
     match: "host",
   });
-});
-
-test("a default is that of the tool's schema, else of the function's", () => {
-  const tool = {
-    properties: { to: { default: "x" }, note: {}, a: { properties: { b: { default: 0 } } } },
-  };
-  const own = { properties: { to: { default: "y" }, note: { default: null } } };
-  expect(schemaDefault("to", [tool, own])).toBe("x");
-  expect(schemaDefault("to", [undefined, own])).toBe("y");
-  expect(schemaDefault("note", [tool, own])).toBe(null);
-  expect(schemaDefault("a.b", [tool, own])).toBe(0);
-  expect(schemaDefault("a", [tool, own])).toBeUndefined();
-  expect(schemaDefault("constructor", [tool, {}, true])).toBeUndefined();
 });
 
 describe("for any value and source", () => {

@@ -646,38 +646,6 @@ describe("members are checked", () => {
       "4:11 step '__proto__' has no function: it could never be passed",
     );
   });
-
-  test.each(["args", "when", "grounded", "ungrounded", "bind", "limits", "approval"])(
-    "%s, which would narrow, is refused and never ignored",
-    (member) => {
-      const message = `'${member}' is not supported by this version of Stepgate`;
-      expect(
-        faults(doc(`sequence: a\nfunctions: { a: { actions: [X], ${member}: {} } }\n`)),
-      ).toEqual([`5:33 ${message}`]);
-      expect(
-        faults(
-          doc(
-            `sequence: a\nfunctions: { a: [X] }\ntools: { t: { function: a, action: X, ${member}: null } }\n`,
-          ),
-        ),
-      ).toEqual([`6:39 ${message}`]);
-    },
-  );
-
-  test.each(["constraints", "forbid", "agents"])(
-    "%s, which would narrow, is refused and never ignored",
-    (member) => {
-      expect(faults(`${HEAD}${BODY}${member}: []\n`)).toEqual([
-        `8:1 '${member}' is not supported by this version of Stepgate`,
-      ]);
-    },
-  );
-
-  test("an audience on a function is refused too", () => {
-    expect(faults(doc("sequence: a\nfunctions: { a: { actions: [X], audience: z } }\n"))).toEqual([
-      "5:33 'audience' is not supported by this version of Stepgate",
-    ]);
-  });
 });
 
 describe("hostile text is refused quickly", () => {

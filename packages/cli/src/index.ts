@@ -1,4 +1,4 @@
 /** The public surface of `stepgate`: `openGate`, and everything of the core and of the policy language. */
 export * from "@stepgate/core";
 export * from "@stepgate/policy";
-export { openGate, type OpenGateOptions } from "./open-gate.ts";
+export { type OpenedGate, openGate, type OpenGateOptions, type PolicySource } from "./open-gate.ts";

@@ -3,23 +3,28 @@ import { hkdfSync } from "node:crypto";
 import {
   type CompiledPolicy,
   createGate,
-  type Gate,
   type GateParts,
+  type LocalGate,
+  type PolicyReceipt,
   type SigningKey,
   type Store,
 } from "@stepgate/core";
+import { earlierPolicies } from "./earlier-policies.ts";
 import { type GateKeys, openKeyFolder } from "./key-folder.ts";
 import { readPolicyFile } from "./policy-file.ts";
 import { mustPassItsTests } from "./policy-tests.ts";
 import { DEFAULT_STORE, openStore } from "./store-url.ts";
 
+/** The path or `file:` URL of a policy, or a compiled one. */
+export type PolicySource = string | URL | CompiledPolicy;
+
 /** What `openGate` takes: the parts of core's `createGate` under shorter names, each with a default but the policy. */
 export interface OpenGateOptions extends Omit<
   GateParts,
-  "policies" | "store" | "signer" | "saltKey"
+  "policies" | "earlier" | "store" | "signer" | "saltKey"
 > {
-  /** The path or `file:` URL of a policy, or a compiled one. */
-  readonly policy: string | URL | CompiledPolicy;
+  /** One policy, or several of different `id`: then sequences are opened with a `policy_id`. */
+  readonly policy: PolicySource | readonly PolicySource[];
   /** `memory:`, `sqlite:PATH`, or a store. Default `sqlite:stepgate.db`. */
   readonly store?: string | Store;
   /** A folder, whose keys are made on first use (default `.stepgate`), or a signing key. */
@@ -29,6 +34,17 @@ export interface OpenGateOptions extends Omit<
    * (HKDF-SHA-256), so that restarts and several processes agree; give it yourself to keep it when the key changes.
    */
   readonly saltKey?: Uint8Array;
+}
+
+/** A gate in this process, with what only its operator does. */
+export interface OpenedGate extends Omit<LocalGate, "activate"> {
+  /**
+   * Makes a policy, also an older one again, the active one of its `id`: loaded, compiled, its own tests played, then
+   * swapped at once and recorded in `@log`. Sequences that began under another keep theirs.
+   *
+   * @throws PolicyError with `file:line:column`, or GateError; then whatever was active stays so.
+   */
+  activate(policy: PolicySource): Promise<PolicyReceipt>;
 }
 
 /** The folder of keys of a first program. */
@@ -43,17 +59,23 @@ export const DEFAULT_KEYS = ".stepgate";
  * const gate = await openGate({ policy: "policy.yaml" });
  * await gate.enforce({ sequence_id: "order-17", tool: "get_order", args: { order: 17 } }, (args) => getOrder(args));
  */
-export async function openGate(options: OpenGateOptions): Promise<Gate> {
+export async function openGate(options: OpenGateOptions): Promise<OpenedGate> {
   checkOptions(options);
   const { policy: source, store = DEFAULT_STORE, keys = DEFAULT_KEYS, saltKey, ...parts } = options;
-  const policy = await usePolicy(source);
+  const policies: CompiledPolicy[] = [];
+  for (const one of [source].flat()) policies.push(await usePolicy(one));
   const own =
     typeof keys === "string"
       ? await openKeyFolder(keys, (parts.clock ?? Date.now)())
       : keysOf(keys, saltKey);
   const opened = typeof store === "string" ? openStore(store) : store;
   try {
-    return await createGate({ ...parts, ...own, policies: [policy], store: opened });
+    const earlier = await earlierPolicies(opened);
+    const gate = await createGate({ ...parts, ...own, policies, earlier, store: opened });
+    return Object.freeze({
+      ...gate,
+      activate: async (next: PolicySource) => gate.activate(await usePolicy(next)),
+    });
   } catch (error) {
     if (opened !== store) await opened.close();
     throw error;
@@ -87,7 +109,8 @@ function checkOptions(options: OpenGateOptions): void {
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
   if (unknown !== undefined) throw new TypeError(`openGate: unknown option '${unknown}'`);
   const { policy, store, keys, saltKey } = options;
-  if (!isNamed(policy) && !(policy instanceof URL) && !isObject(policy))
+  const sources: readonly unknown[] = [policy].flat();
+  if (sources.length === 0 || !sources.every(isSource))
     throw new TypeError("openGate: policy must be a path, a file: URL or a compiled policy");
   if (store !== undefined && !isNamed(store) && !isObject(store))
     throw new TypeError("openGate: store must be a URL or a store");
@@ -95,6 +118,10 @@ function checkOptions(options: OpenGateOptions): void {
     throw new TypeError("openGate: keys must be a folder or a signing key");
   if (saltKey !== undefined && !isObject(keys))
     throw new TypeError("openGate: saltKey goes with a signing key; a folder of keys has its own");
+}
+
+function isSource(value: unknown): boolean {
+  return isNamed(value) || isObject(value);
 }
 
 function isNamed(value: unknown): value is string {
@@ -105,7 +132,7 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-async function usePolicy(source: string | URL | CompiledPolicy): Promise<CompiledPolicy> {
+async function usePolicy(source: PolicySource): Promise<CompiledPolicy> {
   if (typeof source !== "string" && !(source instanceof URL)) {
     await mustPassItsTests(source);
     return source;

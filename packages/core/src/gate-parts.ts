@@ -15,6 +15,8 @@ import type { Store } from "./store.ts";
 export interface GateParts {
   /** Of several with one `id` the last becomes active; the others serve the sequences that are pinned to them. */
   readonly policies: readonly CompiledPolicy[];
+  /** What sequences may still be pinned to: these are held, and open no new ones. Default: none. */
+  readonly earlier?: readonly CompiledPolicy[];
   readonly store: Store;
   /** Signs every receipt. May be left out only where `hmacKey` is given. */
   readonly signer?: Signer;
@@ -103,6 +105,7 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
   };
   const policies = await openPolicyBook({
     policies: parts.policies,
+    earlier: parts.earlier ?? [],
     ledger: createLedger(ledgerParts, foldLog),
     store: parts.store,
     mode,
@@ -169,6 +172,10 @@ function faultOf(parts: GateParts): string | undefined {
   const held = Array.isArray(policies) && policies.length > 0;
   const checks: readonly (readonly [right: boolean, says: string])[] = [
     [held && policies.every(isCompiled), "policies must be compiled, by @stepgate/policy"],
+    [
+      optional(parts.earlier, areCompiled),
+      "earlier policies must be compiled, by @stepgate/policy",
+    ],
     [STORE_METHODS.every((method) => isFunction(store?.[method])), "store must be a Store"],
     [signer !== undefined || hmacKey !== undefined, "signer is required, unless hmacKey is given"],
     [signer === undefined || isSigner(signer), "signer needs a keyId, a thumbprint, and sign"],
@@ -221,6 +228,7 @@ const isCompiled = (policy: CompiledPolicy): boolean =>
   policy?.automaton?.next instanceof Int32Array;
 const isKeySet = (value: unknown): boolean =>
   value instanceof Map && [...value.values()].every((key) => key?.jwk !== undefined);
+const areCompiled = (value: unknown): boolean => Array.isArray(value) && value.every(isCompiled);
 const isLogId = (value: unknown): boolean =>
   typeof value === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(value);
 const isMode = (value: unknown): boolean => value === "enforce" || value === "shadow";

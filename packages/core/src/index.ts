@@ -71,6 +71,7 @@ export {
   type OpenReceipt,
   type OutcomeReceipt,
   type OutcomeStatus,
+  type PolicyReceipt,
   type Receipt,
   receiptLine,
   recordHash,

@@ -53,6 +53,7 @@ const FOLLOW_MS = 1_000;
 /** What a policy book is made of. */
 export interface PolicyBookParts {
   readonly policies: readonly CompiledPolicy[];
+  readonly earlier: readonly CompiledPolicy[];
   readonly ledger: Ledger<LogState>;
   readonly store: Store;
   readonly mode: Mode;
@@ -86,6 +87,8 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
   const { ledger, store, mode, deadlineMs } = parts;
   const held = new Map<string, CompiledPolicy>();
   let state: Pick<LogState, "active" | "withdrawn"> = { active: new Map(), withdrawn: new Set() };
+  /** Ids that this gate opens sequences under; the log may have others active, which are other gates' business. */
+  const opens = new Set(parts.policies.map(({ id }) => id));
   let followed = parts.clock();
   let following: Promise<void> | undefined;
 
@@ -129,12 +132,12 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
   const usable = (digest: string): CompiledPolicy | undefined =>
     state.withdrawn.has(digest) ? undefined : held.get(digest);
   const active = (id?: string): CompiledPolicy | undefined => {
-    const digests = id === undefined ? [...state.active.values()] : [state.active.get(id) ?? ""];
-    const usables = digests.flatMap((digest) => usable(digest) ?? []);
+    const ids = id === undefined ? [...opens] : opens.has(id) ? [id] : [];
+    const usables = ids.flatMap((one) => usable(state.active.get(one) ?? "") ?? []);
     return usables.length === 1 ? usables[0] : undefined;
   };
 
-  await hold(parts.policies);
+  await hold([...parts.earlier, ...parts.policies]);
   await change(
     (log) =>
       latestOfEach(parts.policies).filter(
@@ -149,6 +152,7 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
     active,
     async activate(policy) {
       await hold([policy]);
+      opens.add(policy.id);
       const receipt = await change(
         (log) => (log?.active.get(policy.id) === policy.digest ? [] : [policy]),
         "active",

@@ -1,0 +1,36 @@
+/** Policies that a log knows and this start was not given: sequences that began under them go on under them. */
+import { type CompiledPolicy, type Receipt, type Store, warn } from "@stepgate/core";
+import { parsePolicy } from "@stepgate/policy";
+
+/**
+ * Every policy that the chain `@log` tells of, from the normal forms that the store keeps. One that cannot be had is
+ * left out, and its sequences are denied as POLICY_UNAVAILABLE.
+ */
+export async function earlierPolicies(store: Store): Promise<readonly CompiledPolicy[]> {
+  const policies: CompiledPolicy[] = [];
+  for (const digest of digestsOf(await store.read("@log", 0))) {
+    try {
+      policies.push(compiled(digest, await store.document(digest)));
+    } catch (cause) {
+      warn(`policy ${digest} cannot be held, so its sequences are denied`, cause);
+    }
+  }
+  return policies;
+}
+
+/** What the lines say is believed only so far as to look for a document, which its digest then proves. */
+function digestsOf(lines: readonly string[]): ReadonlySet<string> {
+  return new Set(
+    lines.flatMap((line) => {
+      const record = JSON.parse(line) as Receipt;
+      return record.kind === "policy" ? [record.policy_digest] : [];
+    }),
+  );
+}
+
+function compiled(digest: string, normalForm: string | undefined): CompiledPolicy {
+  if (normalForm === undefined) throw new Error("the store has no such document");
+  const policy = parsePolicy(normalForm, { file: digest });
+  if (policy.digest !== digest) throw new Error(`its document compiles to ${policy.digest}`);
+  return policy;
+}

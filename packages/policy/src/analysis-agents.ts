@@ -1,5 +1,6 @@
 /** Which agents there are to tell apart: no agent, and one name for each set of patterns that some name matches. */
 import type { CompiledPolicy } from "@stepgate/core";
+import { matchesPattern } from "./agent-pattern.ts";
 import { forbiddenAgents, readForm } from "./analysis-form.ts";
 
 /** The agents that policies can tell apart. */
@@ -28,7 +29,7 @@ export function agentClasses(policies: readonly CompiledPolicy[]): AgentClasses 
     };
   const names = new Map<string, string>();
   const take = (name: string): void => {
-    const matched = patterns.map((pattern) => (matches(pattern, name) ? "1" : "0")).join("");
+    const matched = patterns.map((pattern) => (matchesPattern(pattern, name) ? "1" : "0")).join("");
     if (isName(name) && !names.has(matched)) names.set(matched, name);
   };
   const letter = freshLetter(patterns);
@@ -36,13 +37,6 @@ export function agentClasses(policies: readonly CompiledPolicy[]): AgentClasses 
   for (const pattern of patterns.slice(0, MAX_CLASSES)) take(pattern.replaceAll("*", letter));
   const complete = findOverlaps(patterns, letter, take, () => names.size < MAX_CLASSES);
   return { agents: [undefined, ...[...names.values()].toSorted()], complete };
-}
-
-/** True where `*` stands for any run of characters; the whole name, case-sensitive. */
-function matches(pattern: string, name: string): boolean {
-  let places: ReadonlySet<number> = startOf(pattern);
-  for (const letter of name) places = advance(pattern, places, letter);
-  return places.has(pattern.length);
 }
 
 /** A name that most policies have no pattern for. */

@@ -1,7 +1,17 @@
 /** A policy in TypeScript: the same language, with names that the compiler checks. */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy, DenyCode } from "@stepgate/core";
+import type { GroundingMatch } from "./grounding.ts";
 import { compilePolicy } from "./parse-policy.ts";
-import type { FunctionEntry, PolicyTest, SequenceItem, ToolEntry } from "./policy-document.ts";
+import type {
+  ApprovalEntry,
+  ConditionEntries,
+  FunctionEntry,
+  LimitEntry,
+  LimitsEntry,
+  PolicyTest,
+  SequenceItem,
+  ToolEntry,
+} from "./policy-document.ts";
 
 /** `"300s"`, or whole milliseconds. */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
@@ -17,15 +27,21 @@ export interface PolicyDefinition<S, F, T> {
     ? F
     : CheckedFunctions<F, StepsOf<S>>;
   readonly tools?: T extends CheckedTools<T, F> ? T : CheckedTools<T, F>;
+  readonly constraints?: readonly OneOf<ConstraintsOf<NamesOf<S, F, T>>>[];
+  readonly forbid?: readonly OneOrMore<ForbiddenOf<NamesOf<S, F, T>>>[];
+  /** By pattern; what is listed of a function can only be less than it permits. */
+  readonly agents?: Readonly<Record<string, { readonly functions?: Narrowed<NoInfer<F>> }>>;
   readonly sealOn?: readonly ActionsOf<F[keyof F]>[];
   readonly freshness?: Duration;
   readonly lifetime?: Duration;
-  readonly tests?: readonly PolicyTest[];
+  readonly tests?: readonly (Omit<PolicyTest, "calls"> & {
+    readonly calls: readonly TestCall<NamesOf<S, F, T>>[];
+  })[];
 }
 
 /**
- * Checks and compiles a policy. A step, function or action type that is misspelt, a step without a function and an
- * unknown member do not compile; whatever types cannot say is checked when it runs.
+ * Checks and compiles a policy. A step, function, action type or tool that is misspelt, a step without a function and
+ * an unknown member do not compile; whatever types cannot say, such as CEL, is checked when it runs.
  *
  * @throws PolicyError as `compilePolicy` does.
  * @example
@@ -88,7 +104,9 @@ type CheckedFunctions<F, Steps> = { readonly [K in keyof F]: CheckedFunction<F[K
 
 type CheckedFunction<Entry, Name, Steps> = Entry extends readonly unknown[]
   ? Belongs<Name, Steps>
-  : NoOthers<Entry, "actions" | "step"> & { readonly actions: readonly string[] } & (Entry extends {
+  : NoOthers<Entry, "actions" | "step" | keyof ConditionEntries> &
+      ConditionEntries &
+      CheckedConditions<Entry> & { readonly actions: readonly string[] } & (Entry extends {
         readonly step: string;
       }
         ? { readonly step: Steps | "*" }
@@ -104,12 +122,14 @@ type StepOf<F, Name extends keyof F> = Name extends unknown
   : never;
 
 type CheckedTools<T, F> = {
-  readonly [K in keyof T]: NoOthers<T[K], keyof ToolEntry> & {
-    readonly function: keyof F | readonly (keyof F)[];
-    readonly action: T[K] extends { readonly function: infer Names }
-      ? Permitted<F, Names extends readonly (infer Name)[] ? Name : Names>
-      : string;
-  };
+  readonly [K in keyof T]: NoOthers<T[K], keyof ToolEntry> &
+    ConditionEntries &
+    CheckedConditions<T[K]> & {
+      readonly function: keyof F | readonly (keyof F)[];
+      readonly action: T[K] extends { readonly function: infer Names }
+        ? Permitted<F, Names extends readonly (infer Name)[] ? Name : Names>
+        : string;
+    };
 };
 
 /** The action types of some functions. A function without any forbids on purpose, and then every name will do. */
@@ -119,10 +139,103 @@ type Permitted<F, Name> = Name extends keyof F
     : ActionsOf<F[Name]>
   : never;
 
-type ActionsOf<Entry> = Entry extends readonly (infer Action)[]
+type ActionsOf<Entry> = Entry extends readonly (infer Action extends string)[]
   ? Action
-  : Entry extends { readonly actions: readonly (infer Action)[] }
+  : Entry extends { readonly actions: readonly (infer Action extends string)[] }
     ? Action
     : never;
+
+/** The members within members, of which inference takes any. */
+type CheckedConditions<Entry> = {
+  readonly [K in keyof Entry & ("approval" | "grounded" | "limits")]: K extends "limits"
+    ? CheckedLimits<Entry[K]>
+    : K extends "approval"
+      ? NoOthers<Entry[K], keyof ApprovalEntry>
+      : CheckedSources<Entry[K]>;
+};
+
+type CheckedSources<Sources> = {
+  readonly [K in keyof Sources]: Sources[K] extends { readonly from: unknown }
+    ? NoOthers<Sources[K], "from" | "match"> & {
+        readonly from: unknown;
+        readonly match?: GroundingMatch;
+      }
+    : unknown;
+};
+
+type CheckedLimits<Limits> = NoOthers<Limits, keyof LimitsEntry> & {
+  readonly [K in keyof Limits]: Limits[K] extends { readonly max: unknown }
+    ? NoOthers<Limits[K], keyof LimitEntry | (K extends "sum" ? "of" : never)> & Windowed<Limits[K]>
+    : unknown;
+};
+
+/** `per` and `window` stand together, or neither does. */
+type Windowed<Limit> = Limit extends { readonly per: unknown } | { readonly window: unknown }
+  ? { readonly per: "agent" | "tenant"; readonly window: Duration }
+  : unknown;
+
+/** Every name that the rest of a policy may use. */
+interface NamesOf<S, F, T> {
+  readonly function: keyof NoInfer<F> & string;
+  readonly step: NoInfer<StepsOf<S>>;
+  readonly action: NoInfer<ActionsOf<F[keyof F]>>;
+  readonly tool: keyof NoInfer<T> & string;
+}
+
+type Names = Readonly<Record<"action" | "function" | "step" | "tool", unknown>>;
+
+type Selector<N extends Names> = N["function"] | OneOf<N>;
+interface ConstraintsOf<N extends Names> {
+  readonly precedence: readonly [Selector<N>, Selector<N>];
+  readonly never: readonly [Selector<N>, Selector<N>];
+}
+
+interface ForbiddenOf<N extends Names> {
+  readonly actions: Several<N["action"]>;
+  readonly functions: Several<N["function"]>;
+  readonly steps: Several<N["step"]>;
+  readonly tools: Several<N["tool"]>;
+  readonly agents: Several<string>;
+}
+
+type Several<Name> = readonly [Name, ...Name[]];
+
+/** Exactly one of the members. */
+type OneOf<Members> = {
+  [K in keyof Members]: { readonly [M in K]: Members[M] } & {
+    readonly [M in Exclude<keyof Members, K>]?: never;
+  };
+}[keyof Members];
+
+type OneOrMore<Members> = {
+  [K in keyof Members]: Partial<Members> & { readonly [M in K]: Members[M] };
+}[keyof Members];
+
+type Narrowed<F> = {
+  readonly [K in keyof F]?:
+    | readonly ActionsOf<F[K]>[]
+    | { readonly actions: readonly ActionsOf<F[K]>[] };
+};
+
+/** A name that the policy does not have is no typing error where the test expects that it is refused. */
+type TestCall<N extends Names> = Pick<PolicyTest["calls"][number], "args" | "agent_id"> &
+  (
+    | (Called<N["tool"], N["function"], N["action"]> & {
+        readonly step?: N["step"];
+        readonly expect: "ALLOW" | DenyCode;
+      })
+    | (Called<never, N["function"], string> & {
+        readonly step?: N["step"];
+        readonly expect: "ACTION_NOT_ALLOWED";
+      })
+    | (Called<string, string, string> & {
+        readonly step?: string;
+        readonly expect: "NO_POLICY_MATCH" | "INVALID_REQUEST";
+      })
+  );
+
+type Called<Tool, Fn, Action> =
+  | { readonly tool: Tool; readonly function?: never; readonly action_type?: never }
+  | { readonly tool?: never; readonly function: Fn; readonly action_type: Action };
 
 type NoOthers<Entry, Known> = { readonly [M in Exclude<keyof Entry, Known>]: never };

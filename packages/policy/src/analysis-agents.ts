@@ -13,14 +13,17 @@ export interface AgentClasses {
 
 /** Sets of patterns that are told apart at most. */
 const MAX_CLASSES = 256;
-/** Patterns read on by one letter to find them: some 100 ms. */
+/** Names held against a pattern, or patterns read on by one letter: some 100 ms. */
 const MAX_WORK = 300_000;
 
 /**
  * One name for each set of patterns that some agent matches, first of all for each pattern and for none of them. Of
  * policies that never look at the agent: no agent alone.
  */
-export function agentClasses(policies: readonly CompiledPolicy[]): AgentClasses {
+export function agentClasses(
+  policies: readonly CompiledPolicy[],
+  work: number = MAX_WORK,
+): AgentClasses {
   const patterns = [...new Set(policies.flatMap(patternsOf))].toSorted();
   if (patterns.length === 0)
     return {
@@ -28,14 +31,18 @@ export function agentClasses(policies: readonly CompiledPolicy[]): AgentClasses 
       complete: true,
     };
   const names = new Map<string, string>();
+  let left = work;
+  const spend = (units: number): boolean => (left -= units) >= 0;
   const take = (name: string): void => {
+    if (!spend(patterns.length)) return;
     const matched = patterns.map((pattern) => (matchesPattern(pattern, name) ? "1" : "0")).join("");
     if (isName(name) && !names.has(matched)) names.set(matched, name);
   };
   const letter = freshLetter(patterns);
   take(NOBODY);
   for (const pattern of patterns.slice(0, MAX_CLASSES)) take(pattern.replaceAll("*", letter));
-  const complete = findOverlaps(patterns, letter, take, () => names.size < MAX_CLASSES);
+  const hasRoom = (units: number): boolean => names.size < MAX_CLASSES && spend(units);
+  const complete = findOverlaps(patterns, letter, take, hasRoom);
   return { agents: [undefined, ...[...names.values()].toSorted()], complete };
 }
 
@@ -73,16 +80,15 @@ function findOverlaps(
   patterns: readonly string[],
   letter: string,
   take: (name: string) => void,
-  hasRoom: () => boolean,
+  hasRoom: (work: number) => boolean,
 ): boolean {
   const letters = [...new Set([...patterns.join(""), letter])].toSorted();
   const start: Reading = new Map(patterns.map((pattern, index) => [index, startOf(pattern)]));
   const queue = [{ name: "", reading: start }];
   const met = new Set<string>();
-  let work = 0;
   for (const { name, reading } of queue) {
     if (name !== "") take(name);
-    if (!hasRoom() || (work += letters.length * reading.size) > MAX_WORK) return false;
+    if (!hasRoom(letters.length * reading.size)) return false;
     for (const one of letters) {
       if (one === "*" || !isName(name + one)) continue;
       const next = readOn(patterns, reading, one);

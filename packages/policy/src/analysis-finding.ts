@@ -25,6 +25,8 @@ export interface PolicyFinding extends Finding {
   readonly severity: "error" | "warning";
   /** `unknown` where the example holds only for some arguments, or the search was given up. */
   readonly certainty: "proved" | "unknown";
+  /** The step of the order that it is about. */
+  readonly step?: string;
   /** A shortest example: calls in order, all of them allowed; for `budget` and `constraint-…` but the last. */
   readonly trace?: readonly PolicyCall[];
   /** Whose example it is, where the policy tells agents apart. */

@@ -82,6 +82,16 @@ export function buildSpace(
   return { calls, sides, caps, start };
 }
 
+/** Work that it takes to read every call once, for one agent; `above`: to hold it against what stands above the map. */
+export function readingWork({ functions, tools, forbid = [], agents = [] }: CompiledPolicy): {
+  readonly calls: number;
+  readonly above: number;
+} {
+  let calls = tools.size;
+  for (const { actions } of functions.values()) calls += actions.size;
+  return { calls: 3 * calls, above: Math.floor((calls * (forbid.length + agents.length)) / 50) };
+}
+
 /** How the policies treat an agent: two with the same text have equal spaces. Cheaper than to build them. */
 export function treatmentOf(
   policies: readonly CompiledPolicy[],

@@ -1,4 +1,5 @@
 /** The step order as analysis walks it: the policy's automaton, with states merged that nothing tells apart. */
+import { hash } from "node:crypto";
 import type { CompiledPolicy } from "@stepgate/core";
 
 /** A sealed sequence, as a state beside those of the automaton. */
@@ -54,16 +55,18 @@ interface Table {
 }
 
 function mergeRows(next: Int32Array, accepting: Uint8Array, stepCount: number): Table {
-  const numbers = new Map<string, number>();
+  const rowOf = (state: number): Buffer =>
+    Buffer.from(next.buffer, next.byteOffset + state * stepCount * 4, stepCount * 4);
+  const alike = new Map<string, number>();
   const kept: number[] = [];
   const merged = Int32Array.from(accepting, (accepts, state) => {
-    const row = next.subarray(state * stepCount, (state + 1) * stepCount);
-    const text = Buffer.from(row.buffer, row.byteOffset, row.byteLength).toString("latin1");
-    const known = numbers.get(text + accepts);
+    const key = `${accepts} ${hash("sha256", rowOf(state), "base64")}`;
+    const known = alike.get(key);
     if (known !== undefined) return known;
-    numbers.set(text + accepts, kept.length);
+    alike.set(key, kept.length);
     return kept.push(state) - 1;
   });
+  if (kept.length === accepting.length) return { next, accepting };
   const rows = new Int32Array(kept.length * stepCount);
   for (const [number, state] of kept.entries())
     for (let step = 0; step < stepCount; step++) {

@@ -1,5 +1,10 @@
 /** What a policy refuses an agent whatever came before: check 6, and limits that no call of it passes. */
-import type { CompiledConditions, CompiledForbid, CompiledPolicy } from "@stepgate/core";
+import type {
+  CompiledAgents,
+  CompiledConditions,
+  CompiledForbid,
+  CompiledPolicy,
+} from "@stepgate/core";
 import { type CallMembers, type CallRefusal, type Place, standingOn } from "./analysis-calls.ts";
 
 /** Nothing, where the agent may do it. */
@@ -49,12 +54,12 @@ function deniedBy(
   agent: string | undefined,
 ): CallRefusal | undefined {
   const refuse = (rule: string): CallRefusal => ({ code: "ACTION_NOT_ALLOWED", rule });
-  const forbidden = (policy.forbid ?? []).findIndex((item) => isForbidden(item, members, agent));
-  if (forbidden >= 0) return refuse(`forbid.${forbidden}`);
-  if (policy.agents !== undefined) {
-    const mine = agent === undefined ? [] : policy.agents.filter((entry) => entry.matches(agent));
-    if (mine.length === 0) return refuse("agents");
-    const narrower = mine.find(
+  const { forbid, patterns } = rulesFor(policy, agent);
+  const forbidden = forbid.find(({ item }) => isForbidden(item, members));
+  if (forbidden !== undefined) return refuse(forbidden.rule);
+  if (patterns !== undefined) {
+    if (patterns.length === 0) return refuse("agents");
+    const narrower = patterns.find(
       ({ functions }) => functions.get(members.function)?.has(members.action_type) === false,
     );
     if (narrower !== undefined) return refuse(`agents.${narrower.pattern}`);
@@ -64,18 +69,44 @@ function deniedBy(
     : refuse(`functions.${members.function}.actions`);
 }
 
-function isForbidden(
-  item: CompiledForbid,
-  members: CallMembers,
-  agent: string | undefined,
-): boolean {
+/** What concerns one agent of what stands above the map. */
+interface AgentRules {
+  readonly forbid: readonly { readonly rule: string; readonly item: CompiledForbid }[];
+  /** Absent where the policy does not look at agents. */
+  readonly patterns?: readonly CompiledAgents[];
+}
+
+/** For the last agent alone: one agent after another is looked at, and each for all calls. */
+const lastRules = new WeakMap<
+  CompiledPolicy,
+  { readonly agent: string | undefined; readonly rules: AgentRules }
+>();
+
+function rulesFor(policy: CompiledPolicy, agent: string | undefined): AgentRules {
+  const last = lastRules.get(policy);
+  if (last !== undefined && last.agent === agent) return last.rules;
+  const { forbid = [], agents } = policy;
+  const rules: AgentRules = {
+    forbid: forbid.flatMap((item, index) =>
+      item.agents === undefined || item.agents(agent ?? "")
+        ? [{ rule: `forbid.${index}`, item }]
+        : [],
+    ),
+    ...(agents !== undefined && {
+      patterns: agent === undefined ? [] : agents.filter((entry) => entry.matches(agent)),
+    }),
+  };
+  lastRules.set(policy, { agent, rules });
+  return rules;
+}
+
+function isForbidden(item: CompiledForbid, members: CallMembers): boolean {
   const has = (set: ReadonlySet<string> | undefined, member: string | undefined): boolean =>
     set === undefined || (member !== undefined && set.has(member));
   return (
     has(item.actions, members.action_type) &&
     has(item.functions, members.function) &&
     has(item.steps, members.step) &&
-    has(item.tools, members.tool) &&
-    (item.agents === undefined || item.agents(agent ?? ""))
+    has(item.tools, members.tool)
   );
 }

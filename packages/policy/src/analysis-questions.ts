@@ -2,7 +2,7 @@
 import type { CompiledPolicy } from "@stepgate/core";
 import { callText, type PolicyCall } from "./analysis-calls.ts";
 import { callsAs } from "./analysis-finding.ts";
-import { buildSpace, type Space, treatmentOf } from "./analysis-model.ts";
+import { buildSpace, readingWork, type Space, treatmentOf } from "./analysis-model.ts";
 import { type Order, SEALED } from "./analysis-order.ts";
 import { holds, opposite, trialsOf } from "./analysis-outcomes.ts";
 import { dive, type Emit, reach, type Reached, type Watch } from "./analysis-reach.ts";
@@ -14,7 +14,7 @@ export interface AgentSpace {
   readonly space: Space;
 }
 
-/** One space for each way in which agents are treated, for the first agent that is treated so; while there is work left. */
+/** One space for each way in which agents are treated, for the first agent that is treated so; while there is work left for it. */
 export function* spacesOf(
   policy: CompiledPolicy,
   agents: readonly (string | undefined)[],
@@ -22,16 +22,17 @@ export function* spacesOf(
   order?: (policy: CompiledPolicy) => Order,
 ): Generator<AgentSpace> {
   const met = new Set<string>();
+  const reading = readingWork(policy);
   for (const agent of agents) {
-    effort.work -= 3 * (policy.functions.size + policy.tools.size);
-    const treatment = treatmentOf([policy], agent);
+    effort.work -= reading.calls + reading.above;
+    if (effort.work < 0) return;
+    const treatment = agents.length === 1 ? "" : treatmentOf([policy], agent);
     if (met.has(treatment)) continue;
     met.add(treatment);
     const space = buildSpace([policy], agent, order);
     // As much as to look at each call in some states.
     effort.work -= space.calls.length * 5;
     yield { agent, space };
-    if (effort.work < 0) return;
   }
 }
 
@@ -140,7 +141,8 @@ export function reachAny(
     }
   }
   // Agents may have been left out.
-  if (effort.work < 0) for (const event of pending) answers.set(event, "unknown");
+  if (effort.work < 0 || effort.allAgents === false)
+    for (const event of pending) answers.set(event, "unknown");
   return answers;
 }
 

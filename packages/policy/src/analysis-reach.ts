@@ -78,7 +78,7 @@ export function dive(
     const staying: State[] = [];
     const advancing: State[] = [];
     for (const call of walk.callsAt(state)) {
-      if ((looks += 1) > MAX_DIVE || (effort.work -= 1) < 0) return seen;
+      if ((looks += walk.weight) > MAX_DIVE || (effort.work -= walk.weight) < 0) return seen;
       const sight = walk.look(state, call);
       watch(sight, (event) => {
         if (events.has(event)) seen.add(event);
@@ -96,7 +96,7 @@ export function dive(
   return seen;
 }
 
-/** Calls that a dive looks at. */
+/** Work of a dive: so many calls that it looks at. */
 const MAX_DIVE = 20_000;
 
 /** The calls that lead to a node, and how each went. */
@@ -168,7 +168,7 @@ function search(walk: Walk, events: ReadonlySet<string>, watch: Watch, effort: E
         if (events.has(event) && !hits.has(event)) hits.set(event, { node, call, guess, picks });
       });
       if (hits.size === events.size) return { hits, complete: true };
-      if ((effort.work -= 1) < 0) return { hits, complete: false };
+      if ((effort.work -= walk.weight) < 0) return { hits, complete: false };
       for (const edge of walk.edges(sight)) {
         const key = walk.keyOf(edge.to);
         if (!met.has(key)) queue.push(follow(node, edge));
@@ -191,7 +191,7 @@ function confirm(
   const { node, call, guess } = hit;
   if (node.sure && isSure(guess)) return hit;
   const path = pathTo(node);
-  effort.work -= path.length;
+  effort.work -= path.length * fullWalk(space).weight;
   const { end, wrong } = retrace(space, path);
   if (wrong.length > 0) return { wrong };
   const seen: Hit[] = [];

@@ -138,7 +138,7 @@ function waysFrom(
 ): readonly Way[] {
   const ways = new Map<number, Way>();
   for (const call of walk.callsAt(state)) {
-    effort.work -= 1;
+    effort.work -= walk.weight;
     for (const edge of walk.edges(walk.look(state, call))) {
       const to = numberOf(edge.to);
       const key = to * 4 + (isSure(edge.guess) ? 2 : 0) + (isDecided(edge) ? 1 : 0);

@@ -29,17 +29,21 @@ export interface Sight {
   readonly outcomes: readonly (readonly Outcome[])[];
 }
 
-/** How much work is left. One unit is one call that is looked at in one state: a microsecond or less. */
+/** How much work is left. One unit is one call that is looked at in one state: some microseconds. */
 export interface Effort {
   /** States that one search may hold. */
   readonly states: number;
   work: number;
+  /** False where some kinds of agent are left out: then nothing is said never to happen. */
+  readonly allAgents?: boolean;
 }
 
 /** A space in which some monitors are remembered. */
 export interface Walk {
   readonly space: Space;
   readonly start: State;
+  /** Work of a look at one call: states that remember much are long. */
+  readonly weight: number;
   /** One value for each state. */
   keyOf(state: State): number | string;
   /** Every call that some side's order admits here, in code-unit order. */
@@ -69,6 +73,7 @@ export function walkOf(space: Space, tracked: readonly number[]): Walk {
       positions: space.start.positions,
       values: tracked.map((monitor) => space.start.values[monitor] ?? 0),
     },
+    weight: 1 + Math.floor(tracked.length / 50),
     keyOf: keyer(space, caps),
     callsAt: ({ positions }) =>
       union(space.sides.map(({ callsAt }, side) => callsAt(positions[side] ?? SEALED))),

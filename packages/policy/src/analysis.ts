@@ -1,11 +1,11 @@
 /** Says what a policy can never do, exactly for everything but arguments, each with a shortest example. */
 import type { CompiledPolicy } from "@stepgate/core";
-import { agentClasses } from "./analysis-agents.ts";
+import { type AgentClasses, agentClasses } from "./analysis-agents.ts";
 import { budgetFindings } from "./analysis-budget.ts";
 import { causeOf } from "./analysis-cause.ts";
-import { callText, type PolicyCall } from "./analysis-calls.ts";
+import type { PolicyCall } from "./analysis-calls.ts";
 import { callsAs, example, type PolicyFinding } from "./analysis-finding.ts";
-import { buildSpace, type Space, type State } from "./analysis-model.ts";
+import { buildSpace, readingWork, type Space, type State } from "./analysis-model.ts";
 import { SEALED } from "./analysis-order.ts";
 import {
   type AgentSpace,
@@ -21,9 +21,9 @@ import { type Effort, replay } from "./analysis-walk.ts";
 
 /** How much an analysis may take before it says that it does not know. */
 export interface AnalysisLimits {
-  /** States that one search may hold; 200,000 by default. */
+  /** States that one search may hold; 200,000 by default, 20,000 for loading. */
   readonly states?: number;
-  /** Calls that all searches together may look at, each in one state; 2 million by default, which is seconds. */
+  /** Calls that all searches together may look at, each in one state; 2 million by default, which is seconds; 50,000 for loading, some 100 ms. */
   readonly work?: number;
 }
 
@@ -37,8 +37,8 @@ export function analyse(
   policy: CompiledPolicy,
   { states = 200_000, work = 2_000_000 }: AnalysisLimits = {},
 ): readonly PolicyFinding[] {
-  const effort: Effort = { states, work };
   const classes = agentClasses([policy]);
+  const effort = startingEffort(policy, { states, work }, classes);
   const subject: Subject = {
     policy,
     agents: classes.agents,
@@ -71,10 +71,11 @@ export function analyse(
  */
 export function analyseErrors(
   policy: CompiledPolicy,
-  { states = 20_000, work = 100_000 }: AnalysisLimits = {},
+  { states = 20_000, work = 50_000 }: AnalysisLimits = {},
 ): readonly PolicyFinding[] {
-  const effort: Effort = { states, work };
-  const { agents } = agentClasses([policy]);
+  const classes = agentClasses([policy], work);
+  const effort = startingEffort(policy, { states, work }, classes);
+  const { agents } = classes;
   const ends = answerEnds(policy, spacesOf(policy, agents, effort), effort);
   const open = [ends.complete, ends.seal].includes("unknown");
   return [
@@ -82,6 +83,15 @@ export function analyseErrors(
     ...endFindings({ policy, agents, effort }, ends),
     ...(open ? [undecided(["complete", "seal"])] : []),
   ];
+}
+
+/** A policy is read once for nothing: that is no more than it took to compile it. */
+function startingEffort(
+  policy: CompiledPolicy,
+  { states, work }: Required<AnalysisLimits>,
+  { complete }: AgentClasses,
+): Effort {
+  return { states, work: work + 3 * readingWork(policy).calls, allAgents: complete };
 }
 
 interface Subject {
@@ -154,7 +164,9 @@ function canEver(
 
 /** Steps, functions and tools that no call comes to. */
 function usageFindings(policy: CompiledPolicy, questions: Questions): readonly PolicyFinding[] {
-  const warn = (told: Pick<PolicyFinding, "code" | "path" | "message" | "on">): PolicyFinding => ({
+  const warn = (
+    told: Pick<PolicyFinding, "code" | "path" | "message" | "on" | "step">,
+  ): PolicyFinding => ({
     ...told,
     severity: "warning",
     certainty: "proved",
@@ -167,6 +179,7 @@ function usageFindings(policy: CompiledPolicy, questions: Questions): readonly P
         warn({
           code: "unreachable-step",
           path: ["sequence"],
+          step,
           message: `step '${step}' can never be passed`,
         }),
       ),
@@ -240,9 +253,7 @@ function stuckMessage(
 ): string {
   const whose = agent === undefined ? "" : ` for an agent such as '${agent}'`;
   if (calls.length === 0) return `${what.replace("no longer", "never")}${whose}`;
-  const texts = calls.map(callText);
-  const shown = texts.length > 10 ? [...texts.slice(0, 9), `… ${texts.length - 9} more`] : texts;
-  return `after ${shown.join(", ")} ${what}${whose}`;
+  return `a run can get stuck: ${what}${whose}`;
 }
 
 function canBegin(one: AgentSpace, { policy, effort }: Subject): boolean {

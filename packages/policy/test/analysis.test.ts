@@ -26,6 +26,7 @@ import {
   policyOf,
   stepsOf,
 } from "./plain-policy.ts";
+import { quickest } from "./quickest.ts";
 
 const RUNS = Number(process.env["STEPGATE_CASES"] ?? 2000);
 /** Milliseconds; the reference is slow. */
@@ -305,6 +306,82 @@ test("no error is claimed before all agents were looked at", () => {
   for (let work = 0; work < 300; work++)
     expect(analyseErrors(policy, { work }).map(({ severity }) => severity)).not.toContain("error");
   expect(analyseErrors(policy)).toEqual([]);
+});
+
+test("no error is claimed where there are more kinds of agent than are looked at", () => {
+  const patterns = Array.from({ length: 12 }, (_, index) => `*${index}*`);
+  const policy = policyOf(
+    "a, b",
+    { a: ["X", "Y"], b: ["X", "Y"] },
+    { agents: Object.fromEntries(patterns.map((pattern) => [pattern, { b: [] }])) },
+  );
+  const certainties = [analyse(policy), analyseErrors(policy)].map((findings) =>
+    findings.map(({ severity, certainty }) => `${severity} ${certainty}`),
+  );
+  for (const found of certainties) {
+    expect(found).toContain("warning unknown");
+    expect(found).not.toContain("error proved");
+  }
+});
+
+describe("errors are looked for in a moment, and what takes longer is said to be undecided", () => {
+  const names = (count: number, letter: string): readonly string[] =>
+    Array.from({ length: count }, (_, index) => `${letter}${index}`);
+  const tools = (count: number, max: number) =>
+    names(count, "t").map((name) => ({ name, functions: ["a"], action: "X", max }));
+  const counted = [..."abcdefgh"];
+
+  test.each<[string, () => CompiledPolicy]>([
+    [
+      "hundreds of kinds of agent, and thousands of tools",
+      () =>
+        policyOf(
+          "a*, b",
+          { a: ["X"], b: [] },
+          {
+            tools: tools(2000, 3),
+            agents: Object.fromEntries(names(200, "n").map((name) => [`${name}-*`, { a: ["X"] }])),
+          },
+        ),
+    ],
+    [
+      "patterns that overlap",
+      () =>
+        policyOf(
+          "a, b",
+          { a: ["X"], b: [] },
+          { agents: Object.fromEntries(names(3000, "n").map((name) => [`*${name}*`, {}])) },
+        ),
+    ],
+    [
+      "hundreds that may be to blame, and thousands of limits",
+      () =>
+        policyOf(
+          "a*, d",
+          { a: ["X"], d: ["X"] },
+          {
+            tools: tools(3000, 3),
+            forbid: [...names(300, "t").map((name) => ({ tools: [name] })), { functions: ["d"] }],
+          },
+        ),
+    ],
+    [
+      "counts that multiply",
+      () =>
+        policyOf(`(${counted.join(" | ")}){50}, z`, {
+          ...Object.fromEntries(counted.map((name) => [name, { max: 6 }])),
+          z: ["X"],
+        }),
+    ],
+  ])("%s", (_, make) => {
+    const policy = make();
+    let found: readonly PolicyFinding[] = [];
+    const look = (): void => {
+      found = analyseErrors({ ...policy });
+    };
+    expect(quickest(look, 300)).toBeLessThan(1000);
+    expect(found.map(({ code }) => code)).toEqual([expect.stringMatching(/undecided|never-/)]);
+  });
 });
 
 test("however little work is allowed, nothing is said that more work would take back", () => {

@@ -1,5 +1,5 @@
-/** What `stepgate check` found, for other programs: JSON, GitHub's annotations, SARIF 2.1.0. */
-import { formatIssue, type PolicyIssue } from "@stepgate/policy";
+/** What `stepgate check` found: lines for people, and JSON, GitHub's annotations and SARIF 2.1.0 for other programs. */
+import { callText, formatIssue, type PolicyIssue } from "@stepgate/policy";
 
 /** What was found of one policy file. */
 export interface CheckedFile {
@@ -10,11 +10,14 @@ export interface CheckedFile {
 }
 
 /** One finding: an error stops the policy from loading, a warning does not. */
-export interface CheckFinding extends PolicyIssue {
+export interface CheckFinding extends Omit<PolicyIssue, "code"> {
   readonly severity: "error" | "warning";
   /** Stable, for filters. */
   readonly code: string;
 }
+
+/** Faults of form, which have no other code. */
+export const INVALID = "invalid-policy";
 
 /** One JSON document. */
 export function toJson(files: readonly CheckedFile[]): string {
@@ -23,21 +26,22 @@ export function toJson(files: readonly CheckedFile[]): string {
   return JSON.stringify({ files, errors, warnings: all.length - errors });
 }
 
-/** One line, `file:line:column: message`. */
-export function toLine(file: string, finding: CheckFinding): string {
-  if (finding.severity === "error") return formatIssue(finding, file);
-  return formatIssue(
-    { ...finding, message: `warning: ${finding.message} (${finding.code})` },
-    file,
-  );
+/** `file:line:column: message`, and below it the shortest run that shows it, where there is one. */
+export function toLines(file: string, finding: CheckFinding): string {
+  const { severity, code, line, column, path, message, hint } = finding;
+  const text = `${severity === "warning" ? "warning: " : ""}${message}${code === INVALID ? "" : ` (${code})`}`;
+  const issue = { path, message: text, ...(hint !== undefined && { hint }) };
+  const place = line === undefined || column === undefined ? {} : { line, column };
+  return [formatIssue({ ...issue, ...place }, file), ...runText(finding).map(indented)].join("\n");
 }
 
 /** Workflow commands, which GitHub shows beside the lines of a pull request. */
 export function toGithub(files: readonly CheckedFile[]): readonly string[] {
   return files.flatMap(({ file, findings }) =>
-    findings.map(({ severity, line = 1, column = 1, code, message, hint }) => {
+    findings.map((finding) => {
+      const { severity, line = 1, column = 1, code } = finding;
       const place = `file=${escapeProperty(file)},line=${line},col=${column},title=${escapeProperty(code)}`;
-      return `::${severity} ${place}::${escapeData(hint === undefined ? message : `${message}; ${hint}`)}`;
+      return `::${severity} ${place}::${escapeData(toText(finding))}`;
     }),
   );
 }
@@ -58,16 +62,50 @@ export function toSarif(files: readonly CheckedFile[]): string {
   });
 }
 
-function sarifResult(
-  file: string,
-  { severity, code, message, hint, line = 1, column = 1 }: CheckFinding,
-) {
+function sarifResult(file: string, finding: CheckFinding) {
+  const { severity, code, line = 1, column = 1, certainty, agent, dependsOn } = finding;
   const physicalLocation = {
     artifactLocation: { uri: file.split(/[/\\]/).map(encodeURIComponent).join("/") },
     region: { startLine: line, startColumn: column },
   };
-  const text = hint === undefined ? message : `${message}; ${hint}`;
-  return { ruleId: code, level: severity, message: { text }, locations: [{ physicalLocation }] };
+  const calls = shownCalls(finding).map((text) => ({ location: { message: { text } } }));
+  return {
+    ruleId: code,
+    level: severity,
+    message: { text: toText(finding) },
+    locations: [{ physicalLocation }],
+    ...(calls.length > 0 && { codeFlows: [{ threadFlows: [{ locations: calls }] }] }),
+    ...(certainty !== undefined && { properties: { certainty, agent, dependsOn } }),
+  };
+}
+
+function toText(finding: CheckFinding): string {
+  const { message, hint } = finding;
+  return [hint === undefined ? message : `${message}; ${hint}`, ...runText(finding)].join("\n");
+}
+
+/** `shortest run: get_order, pay_back`, and what else must be so; nothing where no run shows it. */
+function runText(finding: CheckFinding): readonly string[] {
+  const { code, agent, dependsOn = [] } = finding;
+  const calls = shownCalls(finding);
+  if (calls.length === 0) return [];
+  const end = LAST_REFUSED.has(code) ? ", and the last is refused" : "";
+  const whose = agent === undefined ? "" : ` by ${agent}`;
+  const condition = dependsOn.length === 0 ? "" : `, if ${dependsOn.join(", ")} hold`;
+  return [`shortest run: ${calls.join(", ")}${whose}${end}${condition}`];
+}
+
+const LAST_REFUSED: ReadonlySet<string> = new Set(["budget", "constraint-always-fires"]);
+
+/** The ends of a run that is too long to read. */
+function shownCalls({ trace = [] }: CheckFinding): readonly string[] {
+  const calls = trace.map(callText);
+  if (calls.length <= 12) return calls;
+  return [...calls.slice(0, 6), `… ${calls.length - 11} more …`, ...calls.slice(-5)];
+}
+
+function indented(text: string): string {
+  return `    ${text}`;
 }
 
 function escapeData(text: string): string {

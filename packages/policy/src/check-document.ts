@@ -1,42 +1,39 @@
 /** A plain value to a compiled policy, or every fault that could be found in it. */
 import type { CompiledPolicy } from "@stepgate/core";
+import type { PolicyFinding } from "./analysis-finding.ts";
 import { compile } from "./compile.ts";
 import { type ConditionCompiler, createConditionCompiler } from "./condition-compiler.ts";
 import { conditionFindings } from "./condition-findings.ts";
 import { conditionLints } from "./condition-lint.ts";
-import { type Finding, isWithin, type Path } from "./finding.ts";
+import { type Finding, isWithin, type Lint, type Path } from "./finding.ts";
 import { nameLints } from "./name-lint.ts";
 import { normalForm } from "./normal-form.ts";
-import type { PolicyWarning } from "./policy-error.ts";
 import type { PolicyDocument, PolicyTest } from "./policy-document.ts";
 import { policySchema } from "./policy-schema.ts";
-import { explore, type Reachability } from "./reachability.ts";
 import { referenceFindings } from "./references.ts";
 import { schemaFindings } from "./schema-findings.ts";
 import { compileSequence } from "./sequence-automaton.ts";
-import { readSequence } from "./sequence-form.ts";
+import { readSequence, stepPlaces } from "./sequence-form.ts";
 import { type Sequence, stepNames } from "./sequence-grammar.ts";
 import { conditionEntries, type SoundParts, soundParts } from "./sound-parts.ts";
 
 /** A policy exactly where there are no faults. */
 export interface Checked {
   readonly policy?: CompiledPolicy;
-  readonly faults: readonly Finding[];
-  readonly warnings: readonly Lint[];
+  readonly faults: readonly (Finding | PolicyFinding)[];
+  readonly warnings: readonly (Lint | PolicyFinding)[];
 }
 
-/** A warning before it is tied to a line. */
-export interface Lint extends Finding {
-  readonly code: PolicyWarning["code"];
-}
+/** What is asked of a policy once it is compiled: the errors alone to load it, everything to check it. */
+export type Analysis = (policy: CompiledPolicy) => readonly PolicyFinding[];
 
 const testsOf = new WeakMap<CompiledPolicy, readonly PolicyTest[]>();
 
 /** Faults that are reported of one document. A text with more is no policy, and hints for thousands would take minutes. */
 export const MAX_FAULTS = 100;
 
-/** Checks and compiles one document, which is a plain JSON value. */
-export function checkDocument(value: unknown): Checked {
+/** Checks, compiles and analyses one document, which is a plain JSON value. */
+export function checkDocument(value: unknown, analysis: Analysis): Checked {
   const shape = [...schemaFindings(policySchema, value).take(MAX_FAULTS)];
   if (shape.length === MAX_FAULTS) return { faults: shape, warnings: [] };
   const document = soundParts(value, shape);
@@ -53,7 +50,7 @@ export function checkDocument(value: unknown): Checked {
   ];
   if (faults.length > 0 || order.tree === undefined || !isWhole(document))
     return { faults, warnings: [] };
-  return build(document, order.tree, compiler);
+  return build(document, order.tree, compiler, analysis);
 }
 
 /** The tests that a policy came with; they are outside its digest. */
@@ -68,7 +65,12 @@ function isWhole(document: SoundParts): document is PolicyDocument {
   );
 }
 
-function build(document: PolicyDocument, order: Sequence, compiler: ConditionCompiler): Checked {
+function build(
+  document: PolicyDocument,
+  order: Sequence,
+  compiler: ConditionCompiler,
+  analysis: Analysis,
+): Checked {
   const steps = stepNames(order);
   const compiled = compileSequence(order, steps);
   if ("fault" in compiled)
@@ -76,19 +78,24 @@ function build(document: PolicyDocument, order: Sequence, compiler: ConditionCom
   const { automaton } = compiled;
   const policy = compile(normalForm(document, order), { steps, automaton }, compiler);
   testsOf.set(policy, document.tests ?? []);
-  const reachability = explore(policy);
-  const faults = impossibilities(reachability);
-  return faults.length > 0
-    ? { faults, warnings: [] }
-    : {
-        policy,
-        faults,
-        warnings: [
-          ...lint(policy, reachability),
-          ...nameLints(document, steps).take(MAX_FAULTS),
-          ...conditionLints(document).take(MAX_FAULTS),
-        ],
-      };
+  const findings = atSteps(analysis(policy), document.sequence);
+  const faults = findings.filter(({ severity }) => severity === "error");
+  const warnings = [
+    ...findings.filter(({ severity }) => severity === "warning"),
+    ...nameLints(document, steps).take(MAX_FAULTS),
+    ...conditionLints(document).take(MAX_FAULTS),
+  ];
+  return faults.length > 0 ? { faults, warnings } : { policy, faults, warnings };
+}
+
+/** What is about a step stands where the order names it first. */
+function atSteps(
+  findings: readonly PolicyFinding[],
+  sequence: PolicyDocument["sequence"],
+): readonly PolicyFinding[] {
+  if (findings.every(({ step }) => step === undefined)) return findings;
+  const places = stepPlaces(sequence);
+  return findings.map((finding) => ({ ...finding, ...places.get(finding.step ?? "") }));
 }
 
 /** What would not be said but for a fault that was said already. */
@@ -103,66 +110,4 @@ function isEcho(finding: Finding, shape: readonly Finding[]): boolean {
   return shape.some(
     ({ path }) => isWithin(finding.path, path) || causes.some((cause) => isWithin(path, cause)),
   );
-}
-
-function impossibilities({ canComplete, canSeal }: Reachability): readonly Finding[] {
-  if (!canComplete) {
-    const message =
-      "this policy can never be completed: no run of allowed calls reaches the end of the order";
-    return [
-      {
-        path: ["sequence"],
-        message,
-        hint: "a step passes only by an action type; one in sealOn only where the order may end",
-      },
-    ];
-  }
-  if (canSeal) return [];
-  const message = "this policy can never be sealed: no run of allowed calls ends it";
-  return [
-    {
-      path: ["sequence"],
-      message,
-      hint: "end the order with a step that cannot repeat, or name the sealing action types in sealOn",
-    },
-  ];
-}
-
-function lint(
-  policy: CompiledPolicy,
-  { deadEnd, unreachableSteps, unusedFunctions }: Reachability,
-): readonly Lint[] {
-  const empty = [...policy.functions.values()]
-    .filter(({ actions }) => actions.size === 0)
-    .map(({ name }) => name);
-  return [
-    ...empty.map((name): Lint => ({
-      code: "empty-actions",
-      path: ["functions", name],
-      on: "key",
-      message: `function '${name}' permits no action type`,
-    })),
-    ...unusedFunctions
-      .filter((name) => !empty.includes(name))
-      .map((name): Lint => ({
-        code: "unused-function",
-        path: ["functions", name],
-        on: "key",
-        message: `no call to function '${name}' can ever be allowed`,
-      })),
-    ...unreachableSteps.map((step): Lint => ({
-      code: "unreachable-step",
-      path: ["sequence"],
-      message: `step '${step}' can never be passed`,
-    })),
-    ...(deadEnd === undefined ? [] : [deadEndLint(deadEnd)]),
-  ];
-}
-
-function deadEndLint(trace: readonly string[]): Lint {
-  return {
-    code: "dead-end",
-    path: ["sequence"],
-    message: `after ${trace.join(", ")} the order can no longer be completed`,
-  };
 }

@@ -1,8 +1,7 @@
 /** What conditions say that loads and hardly means it: arithmetic that cannot work, paths that lead nowhere, arguments left unchecked. */
 import { celLint } from "./cel-lint.ts";
-import type { Lint } from "./check-document.ts";
 import { argumentNames } from "./compile-conditions.ts";
-import type { Path } from "./finding.ts";
+import type { Lint, Path } from "./finding.ts";
 import {
   type JsonSchemaNode,
   memberNames,

@@ -17,6 +17,18 @@ export interface Finding {
   readonly position?: Position;
 }
 
+/** A warning about what is written, whatever the order. */
+export interface Lint extends Finding {
+  readonly code: LintCode;
+}
+
+/** Stable, for filters and SARIF. */
+export type LintCode =
+  | "cel-arithmetic"
+  | "ungrounded-argument"
+  | "unknown-argument"
+  | "unknown-name";
+
 /** `tools.transfer_funds.function`, as errors and rules spell a path. */
 export function pathText(path: Path): string {
   return path.join(".");

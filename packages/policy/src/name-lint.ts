@@ -1,7 +1,6 @@
 /** Names in `constraints` and `forbid` that nothing defines: what they say holds anyway, and hardly means it. */
 import type { CallSelector } from "@stepgate/core";
-import type { Lint } from "./check-document.ts";
-import type { Path } from "./finding.ts";
+import type { Lint, Path } from "./finding.ts";
 import type { PolicyDocument } from "./policy-document.ts";
 import { callSelector, SELECTOR_MEMBERS } from "./selector.ts";
 import { didYouMean } from "./spelling.ts";

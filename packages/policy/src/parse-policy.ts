@@ -1,7 +1,9 @@
 /** The ways in: text, a file or a plain value to a compiled policy, or one error with every fault. */
 import { readFile } from "node:fs/promises";
 import { canonicalize, type CompiledPolicy, JsonError } from "@stepgate/core";
-import { checkDocument, type Checked, type Lint, MAX_FAULTS } from "./check-document.ts";
+import { analyse, analyseErrors } from "./analysis.ts";
+import type { PolicyFinding } from "./analysis-finding.ts";
+import { type Analysis, checkDocument, type Checked, MAX_FAULTS } from "./check-document.ts";
 import { type Finding, isWithin, type Path, pathText } from "./finding.ts";
 import { literalSpellingFault } from "./grounding.ts";
 import { PolicyError, type PolicyIssue, type PolicyWarning } from "./policy-error.ts";
@@ -12,7 +14,7 @@ export interface ParseOptions {
   readonly file?: string;
 }
 
-/** What `checkPolicy` found: a policy exactly where there are no issues. */
+/** What `checkPolicy` found: a policy exactly where there are no issues. Warnings may stand beside issues, and explain them. */
 export interface PolicyCheck {
   readonly policy?: CompiledPolicy;
   readonly file?: string;
@@ -21,13 +23,14 @@ export interface PolicyCheck {
 }
 
 /**
- * Parses, checks and compiles a policy in YAML or JSON.
+ * Parses, checks and compiles a policy in YAML or JSON. Whether it can ever be completed and sealed is decided in some
+ * 100 ms; where that is too little, it loads, and `checkPolicy` may find out.
  *
  * @throws PolicyError with every fault that was found, each with its line and column.
  * @example const policy = parsePolicy(await readFile("policy.yaml", "utf8"), { file: "policy.yaml" });
  */
 export function parsePolicy(text: string, options: ParseOptions = {}): CompiledPolicy {
-  const { policy, issues } = checkPolicy(text, options);
+  const { policy, issues } = check(text, options, analyseErrors);
   if (policy === undefined) throw new PolicyError(issues, options);
   return policy;
 }
@@ -44,25 +47,30 @@ export function compilePolicy(document: unknown): CompiledPolicy {
   return policy;
 }
 
-/** Like `parsePolicy`, with faults and lint findings as data: what `stepgate check` prints. No text makes it throw. */
+/**
+ * Like `parsePolicy`, with faults and everything that analysis finds as data: what `stepgate check` prints. It may take
+ * seconds. No text makes it throw.
+ */
 export function checkPolicy(text: string, options: ParseOptions = {}): PolicyCheck {
+  return check(text, options, analyse);
+}
+
+function check(text: string, options: ParseOptions, analysis: Analysis): PolicyCheck {
   if (typeof text !== "string") throw new TypeError("the text of a policy must be a string");
   const { source, findings, unreadable } = readDocument(text, spellingFault);
   const named = options.file === undefined ? {} : { file: options.file };
   const checked: Checked =
-    source === undefined ? { faults: [], warnings: [] } : checkDocument(source.value);
+    source === undefined ? { faults: [], warnings: [] } : checkDocument(source.value, analysis);
   const faults = [
     ...findings,
     ...checked.faults.filter((fault) => !unreadable.some((path) => isWithin(fault.path, path))),
   ];
   const issues = inOrder(faults.slice(0, MAX_FAULTS).map((fault) => toIssue(fault, source)));
-  if (issues.length > 0 || checked.policy === undefined) return { ...named, issues, warnings: [] };
-  return {
-    ...named,
-    policy: checked.policy,
-    issues,
-    warnings: inOrder(checked.warnings.map((warning) => toWarning(warning, source))),
-  };
+  const warnings = inOrder(
+    checked.warnings.map((warning) => ({ ...toIssue(warning, source), code: warning.code })),
+  );
+  if (issues.length > 0 || checked.policy === undefined) return { ...named, issues, warnings };
+  return { ...named, policy: checked.policy, issues, warnings };
 }
 
 /** Of a literal in `grounded` the digits count as they are written: only here can `007` be told from 7. */
@@ -78,7 +86,9 @@ function checkValue(document: unknown): Checked {
       canonicalize(document, { bytes: MAX_TEXT, depth: 64, keys: 100_000, safeIntegers: true }),
     );
     const forbidden = forbiddenKeys(copy, []);
-    return forbidden.length > 0 ? { faults: forbidden, warnings: [] } : checkDocument(copy);
+    return forbidden.length > 0
+      ? { faults: forbidden, warnings: [] }
+      : checkDocument(copy, analyseErrors);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     return {
@@ -99,7 +109,10 @@ function forbiddenKeys(value: unknown, path: Finding["path"]): readonly Finding[
   });
 }
 
-function toIssue(finding: Finding, source: SourceDocument | undefined): PolicyIssue {
+function toIssue(
+  finding: Finding | PolicyFinding,
+  source: SourceDocument | undefined,
+): PolicyIssue {
   const { path, message, hint, offset } = finding;
   const position = source?.locate(finding) ?? finding.position;
   const where = position === undefined && offset !== undefined ? ` (character ${offset + 1})` : "";
@@ -108,11 +121,18 @@ function toIssue(finding: Finding, source: SourceDocument | undefined): PolicyIs
     ...position,
     message: message + where,
     ...(hint !== undefined && { hint }),
+    ...("certainty" in finding && exampleOf(finding)),
   };
 }
 
-function toWarning(finding: Lint, source: SourceDocument | undefined): PolicyWarning {
-  return { ...toIssue(finding, source), code: finding.code };
+function exampleOf({ code, certainty, trace, agent, dependsOn }: PolicyFinding) {
+  return {
+    code,
+    certainty,
+    ...(trace !== undefined && { trace }),
+    ...(agent !== undefined && { agent }),
+    ...(dependsOn !== undefined && { dependsOn }),
+  };
 }
 
 /** From top to bottom, as one reads. */

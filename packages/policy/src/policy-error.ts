@@ -1,8 +1,16 @@
 /** What is wrong with a policy, and where: one issue for each fault, all of them in one error. */
 import { GateError } from "@stepgate/core";
+import type { AnalysisCode, PolicyFinding } from "./analysis-finding.ts";
+import type { LintCode } from "./finding.ts";
 
-/** One fault. `line` and `column` count from 1 and are there whenever the policy came as text. */
-export interface PolicyIssue {
+/**
+ * One fault. `line` and `column` count from 1 and are there whenever the policy came as text. What analysis found has its
+ * code, stable for filters and SARIF, and the shortest example that shows it.
+ */
+export interface PolicyIssue extends Partial<
+  Pick<PolicyFinding, "certainty" | "trace" | "agent" | "dependsOn">
+> {
+  readonly code?: AnalysisCode | LintCode;
   /** The member at fault, such as `functions.intake.step`. */
   readonly path: string;
   readonly line?: number;
@@ -12,17 +20,9 @@ export interface PolicyIssue {
   readonly hint?: string;
 }
 
-/** A finding that does not stop the policy from loading. `code` is stable, for filters and SARIF. */
+/** A finding that does not stop the policy from loading. */
 export interface PolicyWarning extends PolicyIssue {
-  readonly code:
-    | "cel-arithmetic"
-    | "dead-end"
-    | "empty-actions"
-    | "ungrounded-argument"
-    | "unknown-argument"
-    | "unknown-name"
-    | "unreachable-step"
-    | "unused-function";
+  readonly code: AnalysisCode | LintCode;
 }
 
 /**

@@ -29,6 +29,26 @@ export function readSequence(sequence: string | readonly SequenceItem[]): {
   return findings.length > 0 ? { findings } : { tree: sequenceOf(trees), findings };
 }
 
+/** Where each step is named first, in either spelling. */
+export function stepPlaces(
+  sequence: string | readonly SequenceItem[],
+): ReadonlyMap<string, Pick<Finding, "path" | "offset">> {
+  const places = new Map<string, Pick<Finding, "path" | "offset">>();
+  const add = (name: string, path: Finding["path"], offset: number): void => {
+    if (!places.has(name)) places.set(name, { path, offset });
+  };
+  const addAll = (text: string, path: Finding["path"]): void => {
+    for (const { 0: name, index } of text.matchAll(/[A-Za-z_][A-Za-z0-9_.-]*/g))
+      add(name, path, index);
+  };
+  if (typeof sequence === "string") addAll(sequence, ["sequence"]);
+  else
+    for (const [index, item] of sequence.entries())
+      if (typeof item === "string") addAll(item, ["sequence", index]);
+      else add(item.step, ["sequence", index, "step"], 0);
+  return places;
+}
+
 interface ReadItem {
   readonly tree?: Sequence;
   readonly findings: readonly Finding[];

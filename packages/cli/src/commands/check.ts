@@ -1,7 +1,14 @@
-/** `stepgate check`: parses, compiles and lints policies. */
+/** `stepgate check`: parses and compiles policies, and says what they can never do. */
 import { checkPolicy } from "@stepgate/policy";
 import { type Command, Option } from "commander";
-import { type CheckedFile, toGithub, toJson, toLine, toSarif } from "../findings-format.ts";
+import {
+  type CheckedFile,
+  INVALID,
+  toGithub,
+  toJson,
+  toLines,
+  toSarif,
+} from "../findings-format.ts";
 import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
 import { readText } from "../reading.ts";
@@ -14,7 +21,7 @@ interface CheckOptions {
 export function addCheck(program: Command, define: Define): void {
   const command = program
     .command("check")
-    .description("parse, compile and lint policies; exit 1 where one does not load")
+    .description("parse, compile and analyse policies; exit 1 where one does not load")
     .argument("<policy...>", "policy files")
     .addOption(
       new Option("--format <format>", "how findings are printed")
@@ -41,7 +48,7 @@ async function check(
 async function checkFile(file: string): Promise<CheckedFile> {
   const { policy, issues, warnings } = checkPolicy(await readText(file));
   const findings = [
-    ...issues.map((issue) => ({ severity: "error", code: "invalid-policy", ...issue }) as const),
+    ...issues.map((issue) => ({ severity: "error", code: INVALID, ...issue }) as const),
     ...warnings.map((warning) => ({ severity: "warning", ...warning }) as const),
   ];
   if (policy === undefined) return { file, findings };
@@ -51,7 +58,7 @@ async function checkFile(file: string): Promise<CheckedFile> {
 
 async function printPretty(output: Output, files: readonly CheckedFile[]): Promise<void> {
   for (const { file, policy, findings } of files) {
-    for (const finding of findings) output.error(toLine(file, finding));
+    for (const finding of findings) output.error(toLines(file, finding));
     if (policy === undefined) continue;
     await output.say(
       `${output.paint("green", "ok")} ${file}: ${policy.id} ${policy.version} ${policy.digest}`,

@@ -49,6 +49,15 @@ export {
   performStream,
   type Stream,
 } from "./enforce.ts";
+export type { Grounds } from "./conditions.ts";
+export {
+  decide,
+  type DecisionInput,
+  type DecisionTime,
+  type Refusal,
+  type Verdict as DecisionVerdict,
+} from "./decide.ts";
+export { applyReceipt, openState, type SequenceState } from "./sequence-state.ts";
 export { DeniedError, GateError, type GateErrorCode } from "./errors.ts";
 export { createGate, type LocalGate } from "./local-gate.ts";
 export type { GateParts } from "./gate-parts.ts";

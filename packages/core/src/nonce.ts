@@ -4,7 +4,7 @@ import type { CallMembers } from "./receipt.ts";
 import type { NonceUse, SequenceState } from "./sequence-state.ts";
 
 /** How often an interrupted call is allowed again. */
-export const MAX_RESUMES = 16;
+const MAX_RESUMES = 16;
 
 /**
  * - `fresh`: never used.

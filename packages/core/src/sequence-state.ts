@@ -35,7 +35,7 @@ export interface NonceUse {
 }
 
 /** What one approver said of one denial; the latest word of a key counts. */
-export interface ApprovalVote {
+interface ApprovalVote {
   readonly seq: number;
   readonly verdict: "approve" | "reject";
   readonly expires_ms: number;

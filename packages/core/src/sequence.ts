@@ -25,7 +25,7 @@ export function isNaturalEnd(policy: CompiledPolicy, state: number): boolean {
 }
 
 /** Names of the steps that may come now, in the order of the policy. */
-export function admissibleSteps(policy: CompiledPolicy, state: number): readonly string[] {
+function admissibleSteps(policy: CompiledPolicy, state: number): readonly string[] {
   return policy.steps.filter((_, step) => nextState(policy, state, step) >= 0);
 }
 

@@ -41,19 +41,10 @@ export function* conditionEntries(
   value: unknown,
   faults: readonly Finding[],
 ): Generator<ConditionEntry> {
-  const places = new Set(faults.map(({ path }) => keyOf(path)));
-  for (const { path } of faults) if (path.length > 4) places.add(keyOf(path.slice(0, 4)));
-  const sound = (path: Path, entry: unknown): readonly [string, unknown][] =>
-    membersOf(entry).filter(([name]) => !places.has(keyOf([...path, name])));
   const conditionsOf = (path: Path, entry: unknown): ConditionEntries => {
-    const conditions = sound(path, entry).filter(([name]) => CONDITIONS.has(name));
-    return Object.fromEntries(
-      conditions.map(([name, member]) => {
-        const parts = sound([...path, name], member);
-        const isWhole = parts.length === membersOf(member).length;
-        return [name, isWhole ? member : Object.fromEntries(parts)];
-      }),
-    );
+    const here = faults.filter((fault) => isWithin(fault.path, path));
+    const conditions = membersOf(entry).filter(([name]) => CONDITIONS.has(name));
+    return Object.fromEntries(soundMembers(conditions, path, here));
   };
   const sections = new Map(membersOf(value));
   const schemas = new Map<unknown, ArgumentSchema | undefined>();
@@ -72,8 +63,19 @@ export function* conditionEntries(
   }
 }
 
-function keyOf(path: Path): string {
-  return path.join("\n");
+/** Without the members that a fault points at; what has no fault in it stays the same object. */
+function soundMembers(
+  entries: readonly [string, unknown][],
+  path: Path,
+  faults: readonly Finding[],
+): readonly [string, unknown][] {
+  return entries.flatMap(([name, member]) => {
+    const at = [...path, name];
+    const here = faults.filter((fault) => isWithin(fault.path, at));
+    if (here.some((fault) => fault.path.length === at.length)) return [];
+    if (here.length === 0 || Array.isArray(member)) return [[name, member]];
+    return [[name, Object.fromEntries(soundMembers(membersOf(member), at, here))]];
+  });
 }
 
 const CONDITIONS: ReadonlySet<string> = new Set(Object.keys(conditionMembers));

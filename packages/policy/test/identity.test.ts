@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import { canonicalize } from "@stepgate/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import {
   compilePolicy,
+  type ConditionEntries,
   definePolicy,
   parsePolicy,
   type PolicyDocument,
@@ -13,6 +14,8 @@ import {
 } from "../src/index.ts";
 import { parseSequence, printSequence } from "../src/sequence-grammar.ts";
 import { CASES, sample } from "./arbitrary-sequence.ts";
+import { PAYMENTS } from "./payments.ts";
+import { respelled } from "./respelled.ts";
 
 interface Vector {
   readonly name: string;
@@ -76,7 +79,7 @@ test("definePolicy gives the golden digest too", () => {
     freshness: "90s",
     lifetime: "2d",
   });
-  expect(policy.digest).toBe(vectors.at(-1)?.digest);
+  expect(policy.digest).toBe(vectors[2]?.digest);
 });
 
 describe("what is decided differently has another digest", () => {
@@ -88,6 +91,22 @@ describe("what is decided differently has another digest", () => {
     functions: { a: ["X"], b: ["Y"], c: { step: "a", actions: ["X"] } },
     tools: { t: { function: ["a", "c"], action: "X" } },
   };
+  const tool = (
+    conditions: ConditionEntries,
+    ofFunction: ConditionEntries = {},
+  ): Partial<PolicyDocument> => ({
+    functions: {
+      ...base.functions,
+      ...(Object.keys(ofFunction).length > 0 && {
+        c: { step: "a", actions: ["X"], ...ofFunction },
+      }),
+    },
+    tools: { t: { function: ["a", "c"], action: "X", ...conditions } },
+  });
+  const order = (...pairs: readonly [string, string][]): Partial<PolicyDocument> => ({
+    constraints: pairs.map((never) => ({ never })),
+  });
+
   test.each<[string, Partial<PolicyDocument>]>([
     ["another id", { id: "y" }],
     ["another version", { version: "2" }],
@@ -110,14 +129,77 @@ describe("what is decided differently has another digest", () => {
     ["sealOn", { sealOn: ["Y"] }],
     ["freshness", { freshness: 300_001 }],
     ["lifetime", { lifetime: "1h" }],
+    ["agents, though their entry says nothing", { agents: { "*": {} } }],
+    ["a forbidden call", { forbid: [{ actions: ["X"], functions: ["c"] }] }],
+    ["a constraint", { constraints: [{ precedence: ["a", "b"] }] }],
+    ["an audience on a function", tool({}, { audience: "z" })],
+    ["a schema", tool({ args: {} })],
+    ["a condition", tool({ when: "true" })],
+    ["a source", tool({ grounded: { to: "context.request" } })],
+    ["what needs no source", tool({ ungrounded: ["to"] })],
+    ["a bound name", tool({ bind: { id: "args.id" } })],
+    ["a limit", tool({ limits: { calls: 1 } })],
+    ["an approval", tool({ approval: { by: ["finance"] } })],
+    ["a condition on the function in place of the tool", tool({}, { when: "true" })],
   ])("%s", (_, change) => {
     expect(compilePolicy({ ...base, ...change }).digest).not.toBe(compilePolicy(base).digest);
+  });
+
+  test.each<[string, Partial<PolicyDocument>, Partial<PolicyDocument>]>([
+    ["the order of constraints", order(["a", "c"], ["c", "a"]), order(["c", "a"], ["a", "c"])],
+    [
+      "the kind of a constraint",
+      { constraints: [{ precedence: ["a", "c"] }] },
+      { constraints: [{ never: ["b", "c"] }] },
+    ],
+    [
+      "the member that a selector looks at",
+      { constraints: [{ precedence: ["a", "b"] }] },
+      { constraints: [{ precedence: ["a", { step: "b" }] }] },
+    ],
+    [
+      "a list of an agent's that is empty",
+      { agents: { "*": { functions: { c: [] } } } },
+      { agents: { "*": {} } },
+    ],
+    [
+      "white space within a condition",
+      tool({ when: "true&&true" }),
+      tool({ when: "true && true" }),
+    ],
+    [
+      "how sources are compared",
+      tool({ grounded: { to: { from: "context.a", match: "host" } } }),
+      tool({ grounded: { to: "context.a" } }),
+    ],
+    [
+      "the order of sources",
+      tool({ grounded: { to: ["context.a", "context.b"] } }),
+      tool({ grounded: { to: ["context.b", "context.a"] } }),
+    ],
+    ["a literal's type", tool({ grounded: { to: [["1"]] } }), tool({ grounded: { to: [[1]] } })],
+    [
+      "a window",
+      tool({ limits: { calls: { max: 1, per: "agent", window: "1h" } } }),
+      tool({ limits: { calls: 1 } }),
+    ],
+    [
+      "how many approve",
+      tool({ approval: { by: ["finance"], count: 2 } }),
+      tool({ approval: { by: ["finance"] } }),
+    ],
+  ])("%s", (_, one, other) => {
+    expect(compilePolicy({ ...base, ...one }).digest).not.toBe(
+      compilePolicy({ ...base, ...other }).digest,
+    );
   });
 
   test.each<[string, Partial<PolicyDocument>]>([
     ["tests", { tests: [{ name: "t", calls: [{ tool: "t", expect: "ALLOW" }] }] }],
     ["the default freshness", { freshness: "5m" }],
     ["the default lifetime", { lifetime: "1d" }],
+    ["empty lists", { sealOn: [], constraints: [], forbid: [] }],
+    ["empty conditions", tool({ grounded: {}, ungrounded: [], bind: {}, limits: {} })],
     [
       "a function's own step",
       { functions: { ...base.functions, b: { step: "b", actions: ["Y", "Y"] } } },
@@ -178,7 +260,44 @@ describe("laws", () => {
       { numRuns: 200 },
     );
   });
+
+  test("nor does any spelling of a contract of Level 2, in YAML, in JSON or as a value", () => {
+    const document = parse(PAYMENTS.replace("24h } }", "86400000 } }")) as PolicyDocument;
+    const rich = {
+      ...document,
+      freshness: 60_000,
+      lifetime: 7_200_000,
+      functions: { ...document.functions, execution: { ...RICH, actions: ["WRITE_DB"] } },
+      agents: { "bot-*": { functions: { execution: [], settle: ["SEAL_SEQUENCE"] } }, "*": {} },
+    };
+    const { digest } = compilePolicy(rich);
+    fc.assert(
+      fc.property(fc.infiniteStream(fc.nat(1_000_000)), fc.nat(2), (numbers, how) => {
+        const spelled = respelled(rich, (below) => numbers.next().value % below);
+        const policy =
+          how === 0
+            ? compilePolicy(spelled)
+            : parsePolicy(how === 1 ? JSON.stringify(spelled, null, 1) : stringify(spelled));
+        expect(policy.digest).toBe(digest);
+      }),
+      { numRuns: 200 },
+    );
+  });
 });
+
+/** Conditions of a function, beside those of the example's tool. */
+const RICH: ConditionEntries = {
+  audience: "bank",
+  when: "args.amount < 5.0",
+  grounded: {
+    to: "context.request",
+    cc: ["context.request", "context.payees", [1, "b"]],
+    url: { from: ["context.urls"], match: "host" },
+  },
+  ungrounded: ["a", "b.c"],
+  limits: { calls: 3, sum: { of: "args.amount", max: 5.5, per: "tenant", window: 3_600_000 } },
+  approval: { by: ["legal", "finance"] },
+};
 
 function print(text: string): string {
   const parsed = parseSequence(text);

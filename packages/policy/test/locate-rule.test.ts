@@ -1,6 +1,7 @@
 /** From the rule of a decision to the line of the policy: what `explain` prints. */
 import { describe, expect, test } from "vitest";
 import { locateRule } from "../src/index.ts";
+import { PAYMENTS } from "./payments.ts";
 
 const text = `schema: stepgate.policy/1
 id: x
@@ -54,6 +55,37 @@ describe("a rule is found", () => {
       expect(locateRule(text, rule)).toBeUndefined();
     },
   );
+
+  test.each([
+    ["tools.transfer_funds", "  transfer_funds:"],
+    ["tools.transfer_funds.args", "    args: "],
+    ["tools.transfer_funds.when", "    when: "],
+    ["tools.transfer_funds.grounded.to", "to: [context"],
+    ["tools.transfer_funds.bind.application", "application: args"],
+    ["tools.transfer_funds.limits.calls", "calls: { max"],
+    ["tools.transfer_funds.limits.sum", "sum: {"],
+    ["tools.transfer_funds.approval", "    approval: "],
+    ["constraints.0", "precedence:"],
+    ["constraints.1", "never:"],
+    ["forbid.0", "{ tools: [transfer_funds]"],
+    ["agents", "agents:"],
+    ["agents.bot-*", '  "bot-*":'],
+    ["agents.*", '  "*": {}'],
+  ])("%s, in the example of the page, where it is written", (rule, written) => {
+    const found = locateRule(PAYMENTS, rule);
+    const lines = PAYMENTS.split("\n");
+    const column = (found?.column ?? 0) - 1;
+    expect(lines[(found?.line ?? 0) - 1]?.slice(column)).toMatch(
+      new RegExp(`^${written.trim().replaceAll(/[.*[{]/g, "\\$&")}`),
+    );
+  });
+
+  test("by a name with dots in it, of an argument, a pattern or a bound name", () => {
+    const doc = `tools:\n  t.u:\n    grounded:\n      a.b: context.x\n      a: context.x\nagents:\n  "x.*": {}\n  x: {}\n`;
+    expect(locateRule(doc, "tools.t.u.grounded.a.b")).toEqual({ line: 4, column: 7 });
+    expect(locateRule(doc, "tools.t.u.grounded.a")).toEqual({ line: 5, column: 7 });
+    expect(locateRule(doc, "agents.x.*")).toEqual({ line: 7, column: 3 });
+  });
 
   test("in no text that is no policy", () => {
     expect(locateRule("[", "sequence")).toBeUndefined();

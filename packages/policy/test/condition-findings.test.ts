@@ -399,9 +399,9 @@ agents: { x: { functions: { c: [], b: [Z] } }, y: { fn: {} } }
           new RegExp(`^9:${column} '(__proto__|constructor|prototype)' is not`),
         ),
       );
-    expect(faults(policy("agents: { __proto__: {} }\n"))).toEqual([
+    expect(faults(policy("agents: { __proto__: {} }\n"))).toContain(
       "6:11 '__proto__' is not allowed as a key",
-    ]);
+    );
   });
 });
 

@@ -6,6 +6,7 @@ import { addCheck } from "./commands/check.ts";
 import { addDecide } from "./commands/decide.ts";
 import { addDiff } from "./commands/diff.ts";
 import { addExplain } from "./commands/explain.ts";
+import { addGraph } from "./commands/graph.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addReceipts } from "./commands/receipts.ts";
@@ -63,6 +64,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
   addCheck(program, define);
   addTest(program, define);
   addDiff(program, define);
+  addGraph(program, define);
   addExplain(program, define);
   addDecide(program, define, terminal.stdin);
   addReceipts(program, define);

@@ -22,6 +22,8 @@ export {
   type PolicyDiff,
   type UndecidedChange,
 } from "./policy-diff.ts";
+export { GRAPH_FORMATS, type GraphFormat, graphPolicy } from "./policy-graph.ts";
+export { type Picture, pictureOf } from "./policy-graph-picture.ts";
 export { formatIssue, PolicyError, type PolicyIssue, type PolicyWarning } from "./policy-error.ts";
 export type {
   AgentEntry,

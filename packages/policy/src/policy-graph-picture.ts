@@ -98,7 +98,7 @@ function actionsText({ sealOn }: CompiledPolicy, actions: ReadonlySet<string>): 
 
 function constraintText({ kind, first, second }: CompiledConstraint): string {
   const text = ({ member, name }: CompiledConstraint["first"]): string =>
-    member === "function" ? name : `${member} ${name}`;
+    member === "function" ? name : `${member === "action_type" ? "action" : member} ${name}`;
   return kind === "precedence"
     ? `${text(second)} only after ${text(first)}`
     : `${text(second)} never after ${text(first)}`;

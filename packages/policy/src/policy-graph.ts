@@ -6,7 +6,10 @@ import { pictureOf } from "./policy-graph-picture.ts";
 import { drawSvg } from "./policy-graph-svg.ts";
 
 /** Mermaid text, a picture for pages, or plain text for a terminal (ASCII alone, at most 100 columns where names allow it). */
-export type GraphFormat = "mermaid" | "svg" | "ascii";
+export type GraphFormat = (typeof GRAPH_FORMATS)[number];
+
+/** Every format that there is. */
+export const GRAPH_FORMATS = ["mermaid", "svg", "ascii"] as const;
 
 /**
  * Draws the order. Steps are nodes, once each however often they come; an arrow says that one step may come right after

@@ -100,7 +100,7 @@ describe("what a picture shows", () => {
     expect(free).toEqual(["lookup: READ_INPUT"]);
     expect(notes).toEqual([
       "lookup only after intake",
-      "action_type WRITE_DB never after action_type CALL_EXTERNAL_API",
+      "action WRITE_DB never after action CALL_EXTERNAL_API",
     ]);
   });
 
@@ -218,7 +218,7 @@ at any time
 
 constraints
   lookup only after intake
-  action_type WRITE_DB never after action_type CALL_EXTERNAL_API
+  action WRITE_DB never after action CALL_EXTERNAL_API
 `);
   });
 
@@ -328,7 +328,7 @@ flowchart TD
     free_text["lookup: READ_INPUT"]
   end
   subgraph notes["constraints"]
-    notes_text["lookup only after intake<br/>action_type WRITE_DB never after action_type CALL_EXTERNAL_API"]
+    notes_text["lookup only after intake<br/>action WRITE_DB never after action CALL_EXTERNAL_API"]
   end
 `);
   });

@@ -1,5 +1,6 @@
 /** What `stepgate check` found: lines for people, and JSON, GitHub's annotations and SARIF 2.1.0 for other programs. */
-import { callText, formatIssue, type PolicyIssue } from "@stepgate/policy";
+import { formatIssue, type PolicyIssue } from "@stepgate/policy";
+import { runTexts } from "./run-text.ts";
 
 /** What was found of one policy file. */
 export interface CheckedFile {
@@ -63,12 +64,12 @@ export function toSarif(files: readonly CheckedFile[]): string {
 }
 
 function sarifResult(file: string, finding: CheckFinding) {
-  const { severity, code, line = 1, column = 1, certainty, agent, dependsOn } = finding;
+  const { severity, code, line = 1, column = 1, certainty, trace = [], agent, dependsOn } = finding;
   const physicalLocation = {
     artifactLocation: { uri: file.split(/[/\\]/).map(encodeURIComponent).join("/") },
     region: { startLine: line, startColumn: column },
   };
-  const calls = shownCalls(finding).map((text) => ({ location: { message: { text } } }));
+  const calls = runTexts(trace).map((text) => ({ location: { message: { text } } }));
   return {
     ruleId: code,
     level: severity,
@@ -86,8 +87,8 @@ function toText(finding: CheckFinding): string {
 
 /** `shortest run: get_order, pay_back`, and what else must be so; nothing where no run shows it. */
 function runText(finding: CheckFinding): readonly string[] {
-  const { code, agent, dependsOn = [] } = finding;
-  const calls = shownCalls(finding);
+  const { code, trace = [], agent, dependsOn = [] } = finding;
+  const calls = runTexts(trace);
   if (calls.length === 0) return [];
   const end = LAST_REFUSED.has(code) ? ", and the last is refused" : "";
   const whose = agent === undefined ? "" : ` by ${agent}`;
@@ -96,13 +97,6 @@ function runText(finding: CheckFinding): readonly string[] {
 }
 
 const LAST_REFUSED: ReadonlySet<string> = new Set(["budget", "constraint-always-fires"]);
-
-/** The ends of a run that is too long to read. */
-function shownCalls({ trace = [] }: CheckFinding): readonly string[] {
-  const calls = trace.map(callText);
-  if (calls.length <= 12) return calls;
-  return [...calls.slice(0, 6), `… ${calls.length - 11} more …`, ...calls.slice(-5)];
-}
 
 function indented(text: string): string {
   return `    ${text}`;

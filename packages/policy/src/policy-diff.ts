@@ -3,7 +3,13 @@ import type { CompiledPolicy } from "@stepgate/core";
 import { agentClasses } from "./analysis-agents.ts";
 import { type CallRefusal, callText, type PolicyCall } from "./analysis-calls.ts";
 import { callsAs } from "./analysis-finding.ts";
-import { buildSpace, type Candidate, type Space, treatmentOf } from "./analysis-model.ts";
+import {
+  buildSpace,
+  type Candidate,
+  readingWork,
+  type Space,
+  treatmentOf,
+} from "./analysis-model.ts";
 import { SEALED } from "./analysis-order.ts";
 import { refusalOf } from "./analysis-outcomes.ts";
 import { reach, type Reached, type Trace, type Watch } from "./analysis-reach.ts";
@@ -12,7 +18,7 @@ import { type Effort, jointly, replay } from "./analysis-walk.ts";
 /** A call that one policy allows and the other refuses, for an agent. */
 export interface PolicyChange {
   readonly call: PolicyCall;
-  /** Absent: no agent. Otherwise one name for all agents that both policies treat like it. */
+  /** Absent: no agent, or any where {@link PolicyDiff.byAgent} is false. Otherwise one name for all agents that both policies treat like it. */
   readonly agent?: string;
   /** Calls that both policies allow, and the call itself. Of the shortest the first in code-unit order. */
   readonly trace: readonly PolicyCall[];
@@ -39,7 +45,9 @@ export interface PolicyDiff {
   readonly newlyAllowed: readonly PolicyChange[];
   readonly newlyDenied: readonly PolicyChange[];
   readonly unknown: readonly UndecidedChange[];
-  /** False where patterns overlap in too many ways for every kind of agent to be looked at. */
+  /** True where one of the policies looks at the agent; then a change without one is of calls that name no agent. */
+  readonly byAgent: boolean;
+  /** False where there are too many kinds of agent for each to be looked at. */
   readonly allAgents: boolean;
 }
 
@@ -66,18 +74,26 @@ export function diffPolicies(
   const effort: Effort = { states, work };
   const { agents, complete } = agentClasses([a, b]);
   const compared = new Map<string, Comparison>();
-  const diffs = agents.map((agent) => {
+  const diffs: ChangesFor[] = [];
+  for (const agent of agents) {
+    // Of two policies without agents there is one kind, and that is always looked at.
+    if (diffs.length > 0 && effort.work < 0) break;
+    for (const policy of [a, b]) {
+      const { calls, above } = readingWork(policy);
+      effort.work -= calls + above;
+    }
     // Agents that are treated alike are compared once.
     const treatment = treatmentOf([a, b], agent);
     const comparison = compared.get(treatment) ?? compare(buildSpace([a, b], agent), effort);
     compared.set(treatment, comparison);
-    return diffFor(agent, comparison);
-  });
+    diffs.push(diffFor(agent, comparison));
+  }
   return {
     newlyAllowed: inOrder(diffs.flatMap(({ newlyAllowed }) => newlyAllowed)),
     newlyDenied: inOrder(diffs.flatMap(({ newlyDenied }) => newlyDenied)),
     unknown: inOrder(diffs.flatMap(({ unknown }) => unknown)),
-    allAgents: complete,
+    byAgent: agents.length > 1,
+    allAgents: complete && diffs.length === agents.length,
   };
 }
 
@@ -114,11 +130,11 @@ function changedRules(before: Candidate, after: Candidate): readonly string[] {
     .toSorted();
 }
 
+/** What changes for one agent. */
+type ChangesFor = Pick<PolicyDiff, "newlyAllowed" | "newlyDenied" | "unknown">;
+
 /** What the comparison says of each call, for one agent. */
-function diffFor(
-  agent: string | undefined,
-  { space, answers }: Comparison,
-): Omit<PolicyDiff, "allAgents"> {
+function diffFor(agent: string | undefined, { space, answers }: Comparison): ChangesFor {
   const whose = agent === undefined ? {} : { agent };
   const changes = (event: "allowed" | "denied", refusing: number): readonly PolicyChange[] =>
     [...space.calls.entries()].flatMap(([number, members]) => {

@@ -350,3 +350,25 @@ function withConditions(
     }),
   };
 }
+
+test("kinds of agent that there is no work left for are said to be left out", () => {
+  const names = Array.from({ length: 50 }, (_, index) => `n${index}-*`);
+  const make = (left: readonly string[]): CompiledPolicy =>
+    policyOf(
+      "a, b",
+      { a: ["X"], b: ["X"] },
+      { agents: Object.fromEntries(names.map((name) => [name, { b: left }])) },
+    );
+  const [all, none] = [make(["X"]), make([])];
+  const whole = diffPolicies(none, all);
+  expect(whole).toMatchObject({ byAgent: true, allAgents: true });
+  expect(new Set(whole.newlyAllowed.map(({ agent }) => agent)).size).toBe(50);
+  const some = diffPolicies(none, all, { work: 200 });
+  expect(some.allAgents).toBe(false);
+  expect(some.newlyAllowed.length).toBeLessThan(50);
+  for (const change of some.newlyAllowed) expect(whole.newlyAllowed).toContainEqual(change);
+  expect(diffPolicies(policyOf("a", { a: ["X"] }), policyOf("a", { a: ["X"] }))).toMatchObject({
+    byAgent: false,
+    allAgents: true,
+  });
+});

@@ -116,7 +116,7 @@ function argumentRefusal(
   grounds: Grounds,
 ): Refusal | undefined {
   return (
-    (one.args?.(scope.args) === undefined ? undefined : violation(`${one.path}.args`)) ??
+    unfit(one, scope) ??
     unmet(one.when, scope, `${one.path}.when`) ??
     first(one.grounded, ({ path, holds }) => unmet(holds, scope, `${one.path}.grounded.${path}`)) ??
     first(one.bind, ({ name, of }) =>
@@ -125,6 +125,16 @@ function argumentRefusal(
         : violation(`${one.path}.bind.${name}`),
     )
   );
+}
+
+/** The schema fits where it names no misfit; one that throws is a POLICY_ERROR in place of the check. */
+function unfit({ args, path }: CompiledConditions, scope: Scope): Refusal | undefined {
+  const rule = `${path}.args`;
+  try {
+    return args?.(scope.args) === undefined ? undefined : violation(rule);
+  } catch {
+    return { code: "POLICY_ERROR", rule };
+  }
 }
 
 /** Exactly `true` holds; what cannot be evaluated is a POLICY_ERROR in place of the check. */
@@ -137,7 +147,9 @@ function unmet(condition: Condition | undefined, scope: Scope, rule: string): Re
 
 function evaluate(condition: Condition, scope: Scope): boolean | "error" {
   try {
-    return condition(scope);
+    const result: unknown = condition(scope);
+    // Neither yes nor no: an `approval.when` that is not true must not mean that nobody needs to approve.
+    return typeof result === "boolean" ? result : "error";
   } catch {
     return "error";
   }

@@ -3,7 +3,7 @@ import type { ActionRequest, CallForm } from "./action-request.ts";
 import { type Json, type JsonObject, setMember } from "./canonical-json.ts";
 import type { CompiledConditions, CompiledPolicy } from "./compiled-policy.ts";
 import { countersOf, type Grounds } from "./conditions.ts";
-import { bindDigester } from "./digest.ts";
+import { bindDigester, contextDigest } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import type { GateSetup } from "./gate-parts.ts";
 import type { Now } from "./ledger.ts";
@@ -53,7 +53,9 @@ async function contextOf(setup: GateSetup, state: SequenceState): Promise<JsonOb
   const merged: Record<string, Json> = {};
   for (const digest of state.contexts) {
     const text = await setup.store.document(digest);
-    if (text === undefined) throw new GateError("STORE_UNAVAILABLE", "the store lost a context");
+    // Records bear signatures; what a context says hangs on its digest alone.
+    if (text === undefined || contextDigest(setup.saltKey, state.opened, text) !== digest)
+      throw new GateError("STORE_UNAVAILABLE", "the store has not the context that it took");
     const added = parseStrictJson(text) as JsonObject;
     for (const [name, value] of Object.entries(added)) setMember(merged, name, value);
   }

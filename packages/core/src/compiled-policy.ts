@@ -131,3 +131,9 @@ export interface CompiledPolicy {
   /** `functionName + "\n" + actionType` of every pair that some tool stands for: requested in the tool form only. */
   readonly toolPairs: ReadonlySet<string>;
 }
+
+/** True for what a compiler made; a document, or nothing, is no policy to decide by. */
+export function isCompiledPolicy(policy: unknown): policy is CompiledPolicy {
+  const { automaton } = (policy ?? {}) as Partial<CompiledPolicy>;
+  return automaton?.next instanceof Int32Array;
+}

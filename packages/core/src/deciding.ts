@@ -138,7 +138,7 @@ async function planDecision(
   now: Now,
   unrecorded: Map<string, number>,
 ): Promise<Plan<Decision>> {
-  const policy = setup.policies.usable(state.opened.policy_digest);
+  const policy = setup.policies.pinned(state);
   const input = {
     call: request.call,
     nonce: request.nonce,
@@ -255,7 +255,7 @@ function toDecision(
   state: SequenceState,
   first: Earlier | undefined,
 ): Decision {
-  const policy = setup.policies.usable(receipt.policy_digest);
+  const policy = setup.policies.pinned(state);
   const earlier = first === undefined ? {} : { earlier: first };
   if (receipt.decision === "ALLOW") {
     const next_steps = policy === undefined ? [] : stepsAfter(policy, state);

@@ -1,13 +1,13 @@
 /** What a gate is made of: every part explicit, checked at construction, defaults filled in. */
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { isIdentifier } from "./action-request.ts";
-import type { CompiledPolicy } from "./compiled-policy.ts";
+import { type CompiledPolicy, isCompiledPolicy } from "./compiled-policy.ts";
 import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Mode } from "./receipt.ts";
 import { foldLog, openPolicyBook, type PolicyBook } from "./policy-book.ts";
-import { foldSequence } from "./sequence-state.ts";
+import { foldSequence, isOutdated } from "./sequence-state.ts";
 import type { KeySet, Signer } from "./signing-key.ts";
 import type { Store } from "./store.ts";
 
@@ -114,7 +114,7 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
   });
   return {
     ...common,
-    ledger: createLedger(ledgerParts, foldSequence(policies.held)),
+    ledger: createLedger(ledgerParts, foldSequence(policies.held), isOutdated(policies.held)),
     policies,
     approvers: parts.approvers ?? new Map(),
     mode,
@@ -171,7 +171,7 @@ function faultOf(parts: GateParts): string | undefined {
   const { policies, store, signer, saltKey, hmacKey, mode } = parts;
   const held = Array.isArray(policies) && policies.length > 0;
   const checks: readonly (readonly [right: boolean, says: string])[] = [
-    [held && policies.every(isCompiled), "policies must be compiled, by @stepgate/policy"],
+    [held && policies.every(isCompiledPolicy), "policies must be compiled, by @stepgate/policy"],
     [
       optional(parts.earlier, areCompiled),
       "earlier policies must be compiled, by @stepgate/policy",
@@ -224,11 +224,9 @@ const optional = (value: unknown, is: (value: unknown) => boolean): boolean =>
   value === undefined || is(value);
 const isFunction = (value: unknown): boolean => typeof value === "function";
 const isSecret = (value: unknown): boolean => value instanceof Uint8Array && value.length >= 32;
-const isCompiled = (policy: CompiledPolicy): boolean =>
-  policy?.automaton?.next instanceof Int32Array;
 const isKeySet = (value: unknown): boolean =>
   value instanceof Map && [...value.values()].every((key) => key?.jwk !== undefined);
-const areCompiled = (value: unknown): boolean => Array.isArray(value) && value.every(isCompiled);
+const areCompiled = (value: unknown): boolean => Array.isArray(value) && value.every(isCompiledPolicy);
 const isLogId = (value: unknown): boolean =>
   typeof value === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(value);
 const isMode = (value: unknown): boolean => value === "enforce" || value === "shadow";

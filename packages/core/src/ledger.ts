@@ -104,10 +104,11 @@ export interface Ledger<S = SequenceState> {
 const MAX_ROUNDS = 1000;
 const PAGE = 1000;
 
-/** Opens the chains of `store` for one gate. */
+/** Opens the chains of `store` for one gate. A state that is outdated is folded anew from the beginning. */
 export function createLedger<S extends ChainState>(
   parts: LedgerParts,
   foldRecord: Fold<S>,
+  isOutdated: (state: S) => boolean = () => false,
 ): Ledger<S> {
   const cache = stateCache<S>(parts.cachedRecords);
   const queue = serialQueue();
@@ -121,7 +122,11 @@ export function createLedger<S extends ChainState>(
     if (fresh) await catchUp(sequenceId, cache.get(sequenceId), deadline);
     for (let round = 0; round < MAX_ROUNDS; round++) {
       mustBeInTime(deadline);
-      const state = cache.get(sequenceId) ?? (await catchUp(sequenceId, undefined, deadline));
+      const known = cache.get(sequenceId);
+      const state =
+        known === undefined || isOutdated(known)
+          ? await catchUp(sequenceId, undefined, deadline)
+          : known;
       const clock = readClock(parts.clock);
       const now = { clock, record: Math.max(clock, state?.head.ts_ms ?? 0) };
       const made = await plan(state, now);

@@ -20,7 +20,7 @@ export interface LocalGate extends Gate {
   /** Names the log in every receipt, and in approvals. */
   readonly logId: string;
   policies(): readonly PolicyStatus[];
-  /** Makes a policy, also an older one again, the active one of its id; a signed record of `@log`. Running sequences keep theirs. */
+  /** Makes a policy, also an older one again, the active one of its id; a signed record of `@log`. Running sequences keep theirs. @throws TypeError unless it is compiled. */
   activate(policy: CompiledPolicy): Promise<PolicyReceipt>;
   /** Nothing is decided under this policy any more (POLICY_UNAVAILABLE); a signed record of `@log`. */
   withdraw(digest: string): Promise<PolicyReceipt>;
@@ -73,8 +73,7 @@ function statusOf(
 ): SequenceStatus {
   const state =
     known ?? (setup.autoOpen ? impliedOpening(setup, sequenceId, {}, ts_ms)?.state : undefined);
-  const policy =
-    state === undefined ? undefined : setup.policies.usable(state.opened.policy_digest);
+  const policy = state === undefined ? undefined : setup.policies.pinned(state);
   const opened = known !== undefined;
   const owner = known === undefined ? {} : ownerOf(known.opened);
   if (state === undefined || policy === undefined)

@@ -91,7 +91,7 @@ export function impliedOpening(
     prev: "",
     ts_ms,
   };
-  return { draft, state: openState(opened, "") };
+  return { draft, state: openState(opened, "", policy) };
 }
 
 /** Adds trusted context. What stands already is not recorded again. @throws GateError NOT_OPENED, INVALID_INPUT or STORE_UNAVAILABLE. */

@@ -1,10 +1,10 @@
 /** Which policies a gate holds, which of them is active, and the chain `@log` that tells every change of it. */
-import type { CompiledPolicy } from "./compiled-policy.ts";
+import { type CompiledPolicy, isCompiledPolicy } from "./compiled-policy.ts";
 import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import type { Draft, Ledger } from "./ledger.ts";
 import type { Mode, PolicyReceipt, Receipt } from "./receipt.ts";
-import type { Head } from "./sequence-state.ts";
+import type { Head, SequenceState } from "./sequence-state.ts";
 import type { Store } from "./store.ts";
 
 /** The chain of records that concern no sequence. */
@@ -31,8 +31,8 @@ export interface PolicyStatus {
 export interface PolicyBook {
   /** Every policy that was ever given, to fold and to verify by. */
   readonly held: ReadonlyMap<string, CompiledPolicy>;
-  /** The policy of this digest, to decide by; `undefined` where it is not held or was withdrawn. */
-  usable(digest: string): CompiledPolicy | undefined;
+  /** The policy that this state was folded by, to decide by; `undefined` where it was not held then or was withdrawn. */
+  pinned(state: Pick<SequenceState, "policy">): CompiledPolicy | undefined;
   /** The active policy of this id, or the only active one. */
   active(id?: string): CompiledPolicy | undefined;
   /** Makes a policy the active one of its id, also an older one again; running sequences keep theirs. */
@@ -129,12 +129,10 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
     }
   }
 
-  const usable = (digest: string): CompiledPolicy | undefined =>
-    state.withdrawn.has(digest) ? undefined : held.get(digest);
   const active = (id?: string): CompiledPolicy | undefined => {
     const ids = id === undefined ? [...opens] : opens.has(id) ? [id] : [];
-    const usables = ids.flatMap((one) => usable(state.active.get(one) ?? "") ?? []);
-    return usables.length === 1 ? usables[0] : undefined;
+    const mine = ids.flatMap((one) => held.get(state.active.get(one) ?? "") ?? []);
+    return mine.length === 1 ? mine[0] : undefined;
   };
 
   await hold([...parts.earlier, ...parts.policies]);
@@ -148,9 +146,12 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
 
   return {
     held,
-    usable,
+    pinned: ({ policy }) =>
+      policy === undefined || state.withdrawn.has(policy.digest) ? undefined : policy,
     active,
     async activate(policy) {
+      if (!isCompiledPolicy(policy))
+        throw new TypeError("activate: the policy must be compiled, by @stepgate/policy");
       await hold([policy]);
       opens.add(policy.id);
       const receipt = await change(

@@ -51,6 +51,8 @@ export interface Head {
 /** What is known of a sequence after its records up to {@link head}. Changed only by {@link applyReceipt}. */
 export interface SequenceState {
   readonly opened: OpenReceipt;
+  /** The pinned policy, by which the records are folded; without it the order is not walked and calls are not counted. */
+  readonly policy: CompiledPolicy | undefined;
   head: Head;
   /** State of the policy's automaton. */
   position: number;
@@ -84,10 +86,15 @@ export interface SequenceState {
   denials: { second: number; count: number };
 }
 
-/** The state right after the record that opened the sequence. */
-export function openState(opened: OpenReceipt, hash: string): SequenceState {
+/** The state right after the record that opened the sequence. `policy` is the pinned one, where it is held. */
+export function openState(
+  opened: OpenReceipt,
+  hash: string,
+  policy: CompiledPolicy | undefined,
+): SequenceState {
   return {
     opened,
+    policy,
     head: { seq: opened.seq, hash, ts_ms: opened.ts_ms },
     position: 0,
     nonces: new Map(),
@@ -113,24 +120,26 @@ export function foldSequence(
   policies: ReadonlyMap<string, CompiledPolicy>,
 ): (state: SequenceState | undefined, receipt: Receipt, hash: string) => SequenceState | undefined {
   return (state, receipt, hash) => {
-    if (state === undefined) return receipt.kind === "open" ? openState(receipt, hash) : undefined;
-    applyReceipt(state, receipt, hash, policies.get(state.opened.policy_digest));
+    if (state === undefined) {
+      if (receipt.kind !== "open") return undefined;
+      return openState(receipt, hash, policies.get(receipt.policy_digest));
+    }
+    applyReceipt(state, receipt, hash);
     return state;
   };
 }
 
-/**
- * Folds one more record into the state. Constant time, however long the history. `policy` is the pinned one; without it
- * the order cannot be walked, and every decision on this state is POLICY_UNAVAILABLE.
- */
-export function applyReceipt(
-  state: SequenceState,
-  receipt: Receipt,
-  hash: string,
-  policy: CompiledPolicy | undefined,
-): void {
+/** True for a state that was folded before its policy was held: it says nothing of the order, and is to be folded anew. */
+export function isOutdated(
+  policies: ReadonlyMap<string, CompiledPolicy>,
+): (state: SequenceState) => boolean {
+  return ({ policy, opened }) => policy === undefined && policies.has(opened.policy_digest);
+}
+
+/** Folds one more record into the state. Constant time, however long the history. */
+export function applyReceipt(state: SequenceState, receipt: Receipt, hash: string): void {
   state.head = { seq: receipt.seq, hash, ts_ms: receipt.ts_ms };
-  if (receipt.kind === "decision") applyDecision(state, receipt, hash, policy);
+  if (receipt.kind === "decision") applyDecision(state, receipt, hash);
   else if (receipt.kind === "outcome") applyOutcome(state, receipt);
   else if (receipt.kind === "context") applyContext(state, receipt);
   else if (receipt.kind === "approval") applyApproval(state, receipt);
@@ -147,12 +156,7 @@ export function denialsInSecond(state: SequenceState, clockMs: number): number {
   return state.denials.second === Math.floor(clockMs / 1000) ? state.denials.count : 0;
 }
 
-function applyDecision(
-  state: SequenceState,
-  receipt: DecisionReceipt,
-  hash: string,
-  policy: CompiledPolicy | undefined,
-): void {
+function applyDecision(state: SequenceState, receipt: DecisionReceipt, hash: string): void {
   const { nonce, attempt, args_digest, deny_code } = receipt;
   if (attempt !== undefined && nonce !== undefined && args_digest !== undefined) {
     const key = attemptKey(attempt, nonce);
@@ -177,8 +181,7 @@ function applyDecision(
     if (deny_code === "APPROVAL_REQUIRED") state.awaiting.set(hash, use);
   }
   const use = state.nonces.get(nonce);
-  if (receipt.decision === "ALLOW" && use !== undefined)
-    applyAllow(state, use, receipt, hash, policy);
+  if (receipt.decision === "ALLOW" && use !== undefined) applyAllow(state, use, receipt, hash);
 }
 
 /** The first ALLOW of a nonce advances the sequence; one that comes back after an interruption does not. */
@@ -187,7 +190,6 @@ function applyAllow(
   use: NonceUse,
   receipt: DecisionReceipt,
   hash: string,
-  policy: CompiledPolicy | undefined,
 ): void {
   const comesBack = use.root !== undefined;
   use.root ??= hash;
@@ -195,7 +197,7 @@ function applyAllow(
   delete use.status;
   state.allows.set(hash, { use });
   if (comesBack) use.resumed++;
-  else advance(state, receipt, hash, policy);
+  else advance(state, receipt, hash);
 }
 
 function applyContext(state: SequenceState, receipt: ContextReceipt): void {
@@ -220,12 +222,8 @@ function applyOutcome(state: SequenceState, receipt: OutcomeReceipt): void {
   if (allow.use.latest === receipt.decision_hash) allow.use.status = receipt.status;
 }
 
-function advance(
-  state: SequenceState,
-  receipt: DecisionReceipt,
-  hash: string,
-  policy: CompiledPolicy | undefined,
-): void {
+function advance(state: SequenceState, receipt: DecisionReceipt, hash: string): void {
+  const { policy } = state;
   if (receipt.sealed) state.sealed = { by: hash, seq: receipt.seq, person: false };
   for (const [name, digest] of Object.entries(receipt.effects?.binds ?? {}))
     state.binds.set(name, digest);

@@ -66,13 +66,13 @@ export function followRecord(
   const misplaced = placeFault(chain, receipt);
   // What stands in the past of the chain changes nothing of it.
   if (receipt.seq < chain.next) return misplaced;
-  const policy = evidence.policies?.get(chain.state?.opened.policy_digest ?? "");
   const found =
-    misplaced ?? linkFault(chain, receipt) ?? contentFault(chain.state, receipt, evidence, policy);
+    misplaced ?? linkFault(chain, receipt) ?? contentFault(chain.state, receipt, evidence);
   moveTo(chain, receipt.seq, hash, receipt.ts_ms);
   if (receipt.kind === "policy") chain.policies.push(receipt);
-  if (chain.state !== undefined) applyReceipt(chain.state, receipt, hash, policy);
-  else if (receipt.kind === "open" && receipt.seq === 0) chain.state = openState(receipt, hash);
+  if (chain.state !== undefined) applyReceipt(chain.state, receipt, hash);
+  else if (receipt.kind === "open" && receipt.seq === 0)
+    chain.state = openState(receipt, hash, evidence.policies?.get(receipt.policy_digest));
   return found;
 }
 
@@ -128,7 +128,6 @@ function contentFault(
   state: SequenceState | undefined,
   receipt: Receipt,
   evidence: ChainEvidence,
-  policy: CompiledPolicy | undefined,
 ): Fault | undefined {
   if (receipt.kind === "open") return openFault(receipt, evidence.policies);
   if (state === undefined) return undefined;
@@ -139,9 +138,9 @@ function contentFault(
   return (
     nonceFault(state, receipt) ??
     resumeFault(state, receipt) ??
-    approvedFault(state, receipt, evidence.keys, policy) ??
+    approvedFault(state, receipt, evidence.keys) ??
     policyFault(state, receipt) ??
-    recomputedFault(state, receipt, policy)
+    recomputedFault(state, receipt)
   );
 }
 
@@ -210,7 +209,6 @@ function approvedFault(
   state: SequenceState,
   receipt: DecisionReceipt,
   keys: KeySet,
-  policy: CompiledPolicy | undefined,
 ): Fault | undefined {
   const use = state.nonces.get(receipt.nonce ?? "");
   if (receipt.decision !== "ALLOW" || use?.deny_code !== "APPROVAL_REQUIRED") return undefined;
@@ -218,7 +216,7 @@ function approvedFault(
   if (votes.some(([, { verdict }]) => verdict === "reject"))
     return fault("APPROVAL_MISMATCH", "was allowed although an approver rejected it");
   const valid = votes.filter(([, { expires_ms }]) => receipt.ts_ms < expires_ms);
-  const asked = policy === undefined ? [] : conditionsOf(policy, use.call);
+  const asked = state.policy === undefined ? [] : conditionsOf(state.policy, use.call);
   const approval = asked.find(({ path }) => use.rule === `${path}.approval`)?.approval;
   const entitled = valid.filter(([keyId]) => {
     const roles = keys.get(keyId)?.jwk.roles ?? [];
@@ -241,11 +239,8 @@ function policyFault(state: SequenceState, receipt: DecisionReceipt): Fault | un
 }
 
 /** Checks 2 to 6 decided again. The gate's clock is not on record, so the two codes around it are taken as they are. */
-function recomputedFault(
-  state: SequenceState,
-  receipt: DecisionReceipt,
-  policy: CompiledPolicy | undefined,
-): Fault | undefined {
+function recomputedFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
+  const { policy } = state;
   const code = receipt.deny_code;
   if (policy === undefined || code === "INVALID_REQUEST" || code === "POLICY_UNAVAILABLE")
     return undefined;

@@ -245,8 +245,8 @@ function baseOf(
     moment,
     sequenceId,
     fold() {
-      const state = openState(opened, recordHash(opened));
-      for (const receipt of rest) applyReceipt(state, receipt, recordHash(receipt), policy);
+      const state = openState(opened, recordHash(opened), policy);
+      for (const receipt of rest) applyReceipt(state, receipt, recordHash(receipt));
       return state;
     },
     digestOf: ({ nonce, args }) =>
@@ -376,7 +376,7 @@ function leadsAlike(
     ...(verdict.resumes === undefined ? {} : { resumes: verdict.resumes }),
     ...(verdict.seals ? { sealed: true } : {}),
   } as DecisionReceipt;
-  applyReceipt(state, record, "sha256:new", policy);
+  applyReceipt(state, record, "sha256:new");
   return (
     JSON.stringify(stepsAfter(policy, state)) ===
     JSON.stringify(admissibleNow(suite.contract, after(base.moment, cell, expected)))

@@ -243,7 +243,7 @@ function counterSteps(
     const add = of === undefined ? "1" : amount(args, of);
     if (counter === undefined || add === undefined || limit.windowMs === undefined) return [];
     const until_ms = (Math.floor(clock / limit.windowMs) + 1) * limit.windowMs;
-    return [{ counter, add, max: limit.max, until_ms }];
+    return [{ counter, add, max: limit.max, at_ms: clock, until_ms }];
   });
 }
 

@@ -2,7 +2,10 @@
 import { addDecimals, compareDecimals, type Decimal } from "./decimal.ts";
 import type { CounterStep } from "./store.ts";
 
-/** What the counters stand at after the steps, or `undefined` where one would exceed its maximum. */
+/**
+ * What the counters stand at after the steps, or `undefined` where one would exceed its maximum.
+ * @throws RangeError for what is no decimal.
+ */
 export function movedCounters(
   steps: readonly CounterStep[],
   standsAt: (counter: string) => Decimal | undefined,

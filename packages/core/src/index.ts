@@ -86,14 +86,15 @@ export {
   recordHash,
   type SealReceipt,
 } from "./receipt.ts";
-export type {
-  Append,
-  AppendResult,
-  CounterStep,
-  OpenAllow,
-  PlacedRecord,
-  Store,
-  StoredDocument,
+export {
+  type Append,
+  type AppendResult,
+  type CounterStep,
+  FORGOTTEN_AFTER_MS,
+  type OpenAllow,
+  type PlacedRecord,
+  type Store,
+  type StoredDocument,
 } from "./store.ts";
 export { type Fault, type Finding, FINDING_CODES, type FindingCode } from "./finding.ts";
 export {
@@ -108,5 +109,6 @@ export {
 } from "./verify.ts";
 export { type Approval, type ApprovalStatement, signApproval } from "./approving.ts";
 export { movedCounters } from "./counters.ts";
+export { isDecimal } from "./decimal.ts";
 export type { PolicyStatus } from "./policy-book.ts";
 export { warn } from "./warning.ts";

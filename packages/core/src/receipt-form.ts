@@ -1,6 +1,7 @@
 /** The closed form of every kind of record (receipt.md, Members): which members, of which form, in which combinations. */
 import { isIdentifier, isNonce } from "./action-request.ts";
 import { canonicalize, type JsonObject } from "./canonical-json.ts";
+import { isDecimal } from "./decimal.ts";
 import { DENY_CODES } from "./decision.ts";
 import { LOG_CHAIN } from "./policy-book.ts";
 import { RECEIPT_VERSION } from "./receipt.ts";
@@ -201,10 +202,9 @@ function isEffects(value: unknown): boolean {
   );
 }
 
-const DECIMAL = /^(0|[1-9]\d*)(\.\d*[1-9])?$/;
 const EFFECTS: ReadonlyMap<string, (of: Record<string, unknown>) => boolean> = new Map([
   ["binds", (of) => Object.values(of).length > 0 && Object.values(of).every(keyed)],
-  ["totals", (of) => Object.values(of).length > 0 && Object.values(of).every(text(DECIMAL))],
+  ["totals", (of) => Object.values(of).length > 0 && Object.values(of).every(isDecimal)],
 ]);
 
 function isMembers(value: unknown): value is Record<string, unknown> {

@@ -28,14 +28,25 @@ export interface StoredDocument {
   readonly text: string;
 }
 
-/** A count across sequences: `add` to what stands under `counter`, which may not exceed `max` afterwards. Exact decimals. */
+/**
+ * A count across sequences: `add` to what stands under `counter`, which may not exceed `max` afterwards. Both are exact
+ * decimals from 0 on, of any length (`isDecimal`). Several steps on one counter add up, each held to its own `max`.
+ */
 export interface CounterStep {
   readonly counter: string;
   readonly add: string;
   readonly max: string;
-  /** The end of its window, in milliseconds: later nothing asks for it, and a store may forget it. */
+  /** When the gate counted, by its clock in milliseconds. */
+  readonly at_ms: number;
+  /** The end of the counter's window on that clock; {@link FORGOTTEN_AFTER_MS} later a store may forget the counter. */
   readonly until_ms: number;
 }
+
+/**
+ * A store may forget a counter once some step's `at_ms` is a day past the counter's `until_ms`. A window that ended is
+ * asked for only by a gate whose clock is behind, and clocks that are a day apart keep no windows at all.
+ */
+export const FORGOTTEN_AFTER_MS = 86_400_000;
 
 /** Records of one sequence for contiguous places, appended together or not at all. */
 export interface Append {

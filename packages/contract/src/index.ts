@@ -11,8 +11,8 @@ export {
   type RacingGates,
   submitTo,
 } from "./gate-races.ts";
-export { sampleRecord } from "./sample-record.ts";
-export { raceForOneNonce, raceForOnePlace } from "./store-races.ts";
+export { AT_MS, counting, sampleRecord } from "./sample-record.ts";
+export { raceForOneLimit, raceForOneNonce, raceForOnePlace } from "./store-races.ts";
 export { type StoreFixture, testStore } from "./store-suite.ts";
 export {
   failAppends,

@@ -3,10 +3,12 @@ import fc from "fast-check";
 import {
   type Append,
   type AppendResult,
+  type CounterStep,
   type OpenAllow,
   type PlacedRecord,
   type Store,
 } from "@stepgate/core";
+import { counterSteps, modelCount, toldOf, type Counts } from "./counter-model.ts";
 import { expect } from "vitest";
 import { sampleRecord } from "./sample-record.ts";
 
@@ -16,6 +18,7 @@ export interface StoreModel {
   readonly log: { readonly sequence_id: string; readonly record: PlacedRecord }[];
   readonly documents: Map<string, string>;
   readonly settings: Map<string, string>;
+  readonly counts: Counts;
 }
 
 /** The store under test; `reopen` puts another object in its place. */
@@ -28,7 +31,7 @@ type StoreCommand = fc.AsyncCommand<StoreModel, RealStore>;
 
 /** A model of an empty store. */
 export function emptyModel(): StoreModel {
-  return { log: [], documents: new Map(), settings: new Map() };
+  return { log: [], documents: new Map(), settings: new Map(), counts: new Map() };
 }
 
 /** Random histories: appends right, late, early, repeated and replayed, reads of every kind, and new starts. */
@@ -52,13 +55,14 @@ export function storeCommands(): fc.Arbitrary<Iterable<StoreCommand>> {
 /** What an append must answer; where it is `won`, the model takes it in. */
 export function modelAppend(
   model: StoreModel,
-  { sequence_id, records, documents = [] }: Append,
+  { sequence_id, records, documents = [], counters = [] }: Append,
 ): AppendResult {
   const chain = chainOf(model, sequence_id);
   if (records.every(({ seq, line }) => chain[seq]?.line === line)) return "won";
   if (records.some(({ seq }, index) => seq !== chain.length + index)) return "lost";
   const nonces = [...chain, ...records].flatMap(({ nonce }) => nonce ?? []);
   if (new Set(nonces).size < nonces.length) return "replay";
+  if (!modelCount(model.counts, counters)) return "limited";
   model.log.push(...records.map((record) => ({ sequence_id, record })));
   for (const { digest, text } of documents) keepOnce(model.documents, digest, text);
   return "won";
@@ -87,6 +91,7 @@ interface RandomAppend {
   readonly again: boolean;
   readonly records: readonly RandomRecord[];
   readonly gap: boolean;
+  readonly counters: readonly CounterStep[];
 }
 
 function sequenceArbitrary(): fc.Arbitrary<string> {
@@ -115,12 +120,13 @@ function appendArbitrary(): fc.Arbitrary<RandomAppend> {
       { weight: 9, arbitrary: fc.constant(false) },
       { weight: 1, arbitrary: fc.constant(true) },
     ),
+    counters: counterSteps(),
   });
 }
 
 /** A random append made concrete on the model as it is when its turn comes. */
 function concrete(model: StoreModel, random: RandomAppend): Append {
-  const { sequenceId, offset, again, records, gap } = random;
+  const { sequenceId, offset, again, records, gap, counters } = random;
   const chain = chainOf(model, sequenceId);
   const start = Math.max(0, chain.length + offset - (again ? records.length : 0));
   const [first, ...rest] = records.map(({ content, nonce, opens, closes }, index) => {
@@ -139,6 +145,7 @@ function concrete(model: StoreModel, random: RandomAppend): Append {
     sequence_id: sequenceId,
     records: [first, ...rest],
     documents: [{ digest: `doc ${start}`, text: `text ${start}` }],
+    counters,
   };
 }
 
@@ -183,6 +190,8 @@ function lookCommand(): StoreCommand {
     expect((await Array.fromAsync(store.openAllows())).toSorted(byHash)).toEqual(
       openAllowsOf(model).toSorted(byHash),
     );
+    const names = [...model.counts.keys(), "unheard of"];
+    expect(await store.counters(names)).toEqual(toldOf(model.counts));
   });
 }
 

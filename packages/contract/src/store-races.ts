@@ -1,6 +1,6 @@
 /** Races between appends, as plain functions: they report what happened, so that a broken store can be shown to fail them. */
 import type { AppendResult, Store } from "@stepgate/core";
-import { sampleRecord } from "./sample-record.ts";
+import { counting, sampleRecord } from "./sample-record.ts";
 
 /** A race on one sequence that is new to the stores; racers are spread evenly over `stores`, which share one log. */
 export interface Race {
@@ -55,6 +55,30 @@ export async function raceForOneNonce(race: Race): Promise<RaceReport> {
   return report(race, answers, standing);
 }
 
+/**
+ * Everybody adds 0.1 to one counter of at most 0.3, with a record in a sequence of its own: exactly three may be told
+ * `won`, and nobody else's record stands.
+ */
+export async function raceForOneLimit(race: Race): Promise<RaceReport> {
+  const counter = `limit of ${race.sequenceId}`;
+  const appends = Array.from({ length: race.racers ?? 64 }, (_, racer) => {
+    const sequence_id = `${race.sequenceId}-${racer}`;
+    const records = [sampleRecord(sequence_id, 0, "counted")] as const;
+    return { sequence_id, records, counters: counting(counter, "0.1", "0.3") };
+  });
+  const answers = await Promise.all(
+    appends.map((append, racer) => storeOf(race, racer).append(append)),
+  );
+  const read = appends.map(({ sequence_id }) => storeOf(race, 0).read(sequence_id, 0));
+  const lines = (await Promise.all(read)).flat();
+  const winners = appends.filter((_, racer) => answers[racer] === "won");
+  const expected = winners.map(({ records: [record] }) => record.line);
+  const total = (await storeOf(race, 0).counters([counter])).get(counter);
+  const violations = violationsOf({ answers, lines, expected, wins: 3 });
+  if (total !== "0.3") violations.push(`the counter stands at ${total}`);
+  return { answers, won: winners.length, lines, violations };
+}
+
 async function appendAtHead(store: Store, sequenceId: string, content: string, nonce?: string) {
   for (;;) {
     const seq = (await store.read(sequenceId, 0)).length;
@@ -77,8 +101,19 @@ async function report(
 ): Promise<RaceReport> {
   const lines = (await store?.read(sequenceId, 0)) ?? [];
   const won = answers.filter((answer) => answer === "won").length;
+  return { answers, won, lines, violations: violationsOf({ answers, lines, expected, wins: 1 }) };
+}
+
+function violationsOf(race: {
+  readonly answers: readonly AppendResult[];
+  readonly lines: readonly string[];
+  readonly expected: readonly string[];
+  readonly wins: number;
+}): string[] {
+  const { answers, lines, expected, wins } = race;
+  const won = answers.filter((answer) => answer === "won").length;
   const violations: string[] = [];
-  if (won !== 1) violations.push(`${won} racers were told that they won`);
+  if (won !== wins) violations.push(`${won} racers were told that they won`);
   if (answers.includes("unknown"))
     violations.push("a racer was told unknown, and nothing was wrong with the store");
   if (lines.length !== expected.length || lines.some((line, seq) => line !== expected[seq])) {
@@ -86,5 +121,5 @@ async function report(
       "the records in the store are not those whose writers were told that they stand",
     );
   }
-  return { answers, won, lines, violations };
+  return violations;
 }

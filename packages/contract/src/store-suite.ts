@@ -2,9 +2,11 @@
 import fc from "fast-check";
 import type { Append, Store } from "@stepgate/core";
 import { describe, expect, test, type TestContext } from "vitest";
-import { sampleRecord } from "./sample-record.ts";
+import { toldOf } from "./counter-model.ts";
+import { counterTests } from "./counter-suite.ts";
+import { counting, sampleRecord } from "./sample-record.ts";
 import { chainOf, emptyModel, modelAppend, storeCommands, type StoreModel } from "./store-model.ts";
-import { raceForOneNonce, raceForOnePlace } from "./store-races.ts";
+import { raceForOneLimit, raceForOneNonce, raceForOnePlace } from "./store-races.ts";
 
 /** A store with an empty log, and what else can be done with that log. */
 export interface StoreFixture {
@@ -17,7 +19,8 @@ export interface StoreFixture {
   readonly cleanup?: () => Promise<void>;
 }
 
-type StoreTest = (
+/** Registers one test on a log of its own. */
+export type StoreTest = (
   title: string,
   body: (fixture: StoreFixture, context: TestContext) => Promise<void>,
 ) => void;
@@ -39,6 +42,7 @@ export function testStore(name: string, open: () => Promise<StoreFixture>): void
     describe("reading", () => readingTests(storeTest));
     describe("documents and settings", () => keepingTests(storeTest));
     describe("ALLOWs without an outcome", () => openAllowTests(storeTest));
+    describe("counters", () => counterTests(storeTest));
     describe("races", () => raceTests(storeTest, open));
     describe("any history", () => historyTests(open));
   });
@@ -324,31 +328,29 @@ function openAllowTests(storeTest: StoreTest): void {
 }
 
 function raceTests(storeTest: StoreTest, open: () => Promise<StoreFixture>): void {
-  for (const [title, race] of [
-    ["place", raceForOnePlace],
-    ["nonce", raceForOneNonce],
+  for (const [title, race, wins] of [
+    ["one place, exactly one wins", raceForOnePlace, 1],
+    ["one nonce, exactly one wins", raceForOneNonce, 1],
+    [
+      "one limit, in sequences of their own, exactly as many win as it has room for",
+      raceForOneLimit,
+      3,
+    ],
   ] as const) {
+    storeTest(`of 64 appends through one object for ${title}`, async ({ store }) => {
+      for (let round = 0; round < 5; round++) {
+        const report = await race({ stores: [store], sequenceId: `round-${round}` });
+        expect(report).toMatchObject({ won: wins, violations: [] });
+      }
+    });
     storeTest(
-      `of 64 appends for one ${title} through one object exactly one wins`,
-      async ({ store }) => {
-        for (let round = 0; round < 5; round++) {
-          expect(await race({ stores: [store], sequenceId: `round-${round}` })).toMatchObject({
-            won: 1,
-            violations: [],
-          });
-        }
-      },
-    );
-    storeTest(
-      `of 64 appends for one ${title} through several objects exactly one wins`,
+      `of 64 appends through several objects for ${title}`,
       async ({ store, another }, context) => {
         if (another === undefined) return context.skip("this store is one object");
         const stores = [store, await another(), await another(), await another()];
         for (let round = 0; round < 5; round++) {
-          expect(await race({ stores, sequenceId: `round-${round}` })).toMatchObject({
-            won: 1,
-            violations: [],
-          });
+          const report = await race({ stores, sequenceId: `round-${round}` });
+          expect(report).toMatchObject({ won: wins, violations: [] });
         }
       },
     );
@@ -416,6 +418,7 @@ async function checkBurst(store: Store, appends: readonly Append[]): Promise<voi
   expect(model.log.map(({ record }) => record.line).toSorted()).toEqual(log.toSorted());
   for (const name of ["s", "t"])
     expect(await store.read(name, 0)).toEqual(chainOf(model, name).map(({ line }) => line));
+  expect(await store.counters(["c"])).toEqual(toldOf(model.counts));
   expect(answers).not.toContain("unknown");
   expect(winners.length > 0).toBe(
     appends.some((request) => modelAppend(emptyModel(), request) === "won"),
@@ -442,9 +445,13 @@ function burstArbitrary(): fc.Arbitrary<Append> {
       contents: fc.array(fc.constantFrom("a", "b"), { minLength: 1, maxLength: 2 }),
       nonce,
     })
-    .map(({ name, start, contents, nonce: burnt }) =>
-      append(name, ...contents.map((content, index) => [start + index, content, burnt] as const)),
-    );
+    .map(({ name, start, contents, nonce: burnt }) => ({
+      ...append(
+        name,
+        ...contents.map((content, index) => [start + index, content, burnt] as const),
+      ),
+      counters: counting("c", `0.${contents.length}`, "0.5"),
+    }));
 }
 
 /** The same store, each call of which is made, and answered, when the scheduler says so. */

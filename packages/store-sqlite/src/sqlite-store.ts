@@ -2,6 +2,7 @@
 import {
   type Append,
   GateError,
+  isDecimal,
   type OpenAllow,
   type Store,
   type StoredDocument,
@@ -150,9 +151,12 @@ function mustBeStorable({ sequence_id, records, documents = [], counters = [] }:
       throw new TypeError("expires_ms must be whole milliseconds");
   }
   documents.forEach(mustBeDocument);
-  for (const { counter, add, max, until_ms } of counters) {
-    mustBeText(counter, add, max);
-    if (!Number.isSafeInteger(until_ms)) throw new TypeError("until_ms must be whole milliseconds");
+  for (const { counter, add, max, at_ms, until_ms } of counters) {
+    mustBeText(counter);
+    if (!isDecimal(add) || !isDecimal(max))
+      throw new TypeError("counters go by decimals, as isDecimal has them");
+    if (!Number.isSafeInteger(at_ms) || !Number.isSafeInteger(until_ms))
+      throw new TypeError("at_ms and until_ms must be whole milliseconds");
   }
 }
 

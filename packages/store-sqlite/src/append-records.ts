@@ -1,6 +1,15 @@
 /** One append inside a transaction that holds the file's write lock: everything is looked at before anything is written. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { type Append, type CounterStep, movedCounters, type PlacedRecord } from "@stepgate/core";
+import {
+  type Append,
+  type CounterStep,
+  FORGOTTEN_AFTER_MS,
+  movedCounters,
+  type PlacedRecord,
+} from "@stepgate/core";
+
+/** More than one call can begin to count, so that windows that ended become fewer with every append. */
+const FORGOTTEN_AT_ONCE = 8;
 
 /** Every statement of the store, prepared once. */
 export interface LogStatements {
@@ -19,6 +28,7 @@ export interface LogStatements {
   readonly openAllows: StatementSync;
   readonly counter: StatementSync;
   readonly count: StatementSync;
+  readonly forget: StatementSync;
 }
 
 /** Prepares {@link LogStatements} on an opened log. */
@@ -47,6 +57,9 @@ export function logStatements(database: DatabaseSync): LogStatements {
     counter: prepare("SELECT total FROM counter WHERE name = ?"),
     count: prepare(
       "INSERT INTO counter (name, total, until_ms) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET total = excluded.total",
+    ),
+    forget: prepare(
+      `DELETE FROM counter WHERE name IN (SELECT name FROM counter WHERE until_ms < ? ORDER BY until_ms LIMIT ${FORGOTTEN_AT_ONCE})`,
     ),
   };
 }
@@ -94,6 +107,8 @@ function burnsTwice(log: LogStatements, sequenceId: string, records: Append["rec
 function moveCounters(log: LogStatements, steps: readonly CounterStep[]): boolean {
   const moved = movedCounters(steps, (counter) => totalOf(log, counter));
   if (moved === undefined) return false;
+  const [first] = steps;
+  if (first !== undefined) log.forget.run(first.at_ms - FORGOTTEN_AFTER_MS);
   const ends = new Map(steps.map(({ counter, until_ms }) => [counter, until_ms]));
   for (const [counter, total] of moved) log.count.run(counter, total, ends.get(counter) ?? 0);
   return true;

@@ -8,7 +8,16 @@ import { isBusy } from "./patience.ts";
 /** "Step" in ASCII, at offset 68 of the file: tells our files from other programs' (`PRAGMA application_id`). */
 const APPLICATION_ID = 0x53_74_65_70;
 const SCHEMA_VERSION = 2;
+/** The one before counters; a log of it is brought up to date where it is opened. */
+const SCHEMA_WITHOUT_COUNTERS = 1;
 const OPENING_TIMEOUT_MS = 5000;
+
+/** Totals are text, for they are decimals of any length; the index finds windows that ended. */
+const COUNTERS = `
+  CREATE TABLE counter (name TEXT PRIMARY KEY, total TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX counter_end ON counter (until_ms);
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
 
 /**
  * Positions count commits: only the holder of the write lock gives one out, and no row is ever removed. ALLOWs without an
@@ -34,10 +43,9 @@ const SCHEMA = `
     expires_ms INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE document (digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
-  CREATE TABLE counter (name TEXT PRIMARY KEY, total TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${SCHEMA_VERSION};
+  ${COUNTERS}
 `;
 
 /** Opens or begins the log at `path`. The connection never blocks on a lock; callers wait with `patiently`. */
@@ -97,7 +105,8 @@ function mustBeOurs(database: DatabaseSync, file: string): void {
   const { application, version, tables } = look(database);
   if (application !== APPLICATION_ID && (application !== 0 || tables !== 0))
     throw cannotOpen(file, "it is another program's database");
-  if (application === APPLICATION_ID && version !== SCHEMA_VERSION) {
+  const known = version === SCHEMA_VERSION || version === SCHEMA_WITHOUT_COUNTERS;
+  if (application === APPLICATION_ID && !known) {
     throw cannotOpen(
       file,
       `its schema is version ${String(version)}, and this program knows version ${SCHEMA_VERSION}`,
@@ -142,16 +151,21 @@ function writeAheadLog(database: DatabaseSync): unknown {
   }
 }
 
-/** Several processes may open a new file at once: the first to hold the lock makes the tables. */
+/** Several processes may open a file at once: the first to hold the lock makes the tables that are missing. */
 function begin(database: DatabaseSync): void {
-  if (pragma(database, "application_id") === APPLICATION_ID) return;
+  if (missing(database) === undefined) return;
   database.exec("BEGIN IMMEDIATE");
   try {
-    if (pragma(database, "application_id") !== APPLICATION_ID) database.exec(SCHEMA);
+    database.exec(missing(database) ?? "");
     database.exec("COMMIT");
   } finally {
     if (database.isTransaction) database.exec("ROLLBACK");
   }
+}
+
+function missing(database: DatabaseSync): string | undefined {
+  if (pragma(database, "application_id") !== APPLICATION_ID) return SCHEMA;
+  return pragma(database, "user_version") === SCHEMA_VERSION ? undefined : COUNTERS;
 }
 
 function pragma(database: DatabaseSync, name: string): unknown {

@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { GateError } from "@stepgate/core";
+import { FORGOTTEN_AFTER_MS, GateError } from "@stepgate/core";
+import { AT_MS, counting } from "@stepgate/contract";
 import { sqliteStore } from "@stepgate/store-sqlite";
 import { expect, test } from "vitest";
 import { openDatabase } from "../src/database.ts";
@@ -83,6 +84,66 @@ test("a log of a later schema is refused, with both versions", async () => {
   expect(unavailable(path)).toMatch(/its schema is version 3, and this program knows version 2$/);
 });
 
+test("a log of the schema before counters is brought up to date, with everything that it holds", async () => {
+  const { path, open } = newLog();
+  const standing = one("s", 0, "written before counters");
+  writeWithoutCounters(path, standing.records[0].line);
+  const [store, second] = [open(), open()];
+  expect(await store.read("s", 0)).toEqual([standing.records[0].line]);
+  expect(await store.append(standing)).toBe("won");
+  const counters = counting("c", "1", "1");
+  expect(await store.append({ ...one("s", 1), counters })).toBe("won");
+  expect(await second.append({ ...one("s", 2), counters })).toBe("limited");
+  expect(schemaOf(path)).toEqual(schemaOf(await newlyMade()));
+});
+
+test("a log of the schema before counters stays as it was where it cannot be brought up to date", () => {
+  const { path } = newLog();
+  writeWithoutCounters(path, "{}");
+  // A name that is taken: what comes after it must be undone with it.
+  const other = new DatabaseSync(path);
+  other.exec("CREATE TABLE elsewhere (n); CREATE INDEX counter_end ON elsewhere (n)");
+  other.close();
+  const before = schemaOf(path);
+  expect(unavailable(path)).toMatch(/index counter_end already exists$/);
+  expect(schemaOf(path)).toEqual(before);
+});
+
+test("windows that ended are forgotten a few at a time, and never those that may be asked for", async () => {
+  const { path, open } = newLog();
+  const store = open();
+  const step = (at_ms: number) => ({ counter: `at ${at_ms}`, add: "1", max: "9", at_ms });
+  const count = (n: number, at_ms: number) =>
+    store.append({
+      ...one(`s${n}`, 0),
+      counters: [{ ...step(at_ms), until_ms: at_ms + 1 }],
+    });
+  await Promise.all(Array.from({ length: 100 }, (_, n) => count(n, AT_MS + n)));
+  expect(countersIn(path)).toBe(100);
+  // A day after the first fifty windows.
+  const later = AT_MS + 51 + FORGOTTEN_AFTER_MS;
+  await count(100, later);
+  expect(countersIn(path)).toBe(93);
+  for (let n = 101; n < 120; n++) await count(n, later);
+  const kept = await store.counters(Array.from({ length: 100 }, (_, n) => `at ${AT_MS + n}`));
+  expect([...kept.keys()]).toEqual(Array.from({ length: 50 }, (_, n) => `at ${AT_MS + 50 + n}`));
+  expect(countersIn(path)).toBe(51);
+});
+
+test("an append that moves no counter, or is limited, forgets none", async () => {
+  const { path, open } = newLog();
+  const store = open();
+  await store.append({ ...one("s", 0), counters: counting("c", "1", "1") });
+  const at_ms = AT_MS + 10 * FORGOTTEN_AFTER_MS;
+  const [late] = counting("d", "2", "1").map((step) => ({ ...step, at_ms, until_ms: at_ms }));
+  if (late === undefined) throw new Error("no step");
+  expect(await store.append({ ...one("s", 1), counters: [late] })).toBe("limited");
+  expect(await store.append(one("s", 1))).toBe("won");
+  expect(countersIn(path)).toBe(1);
+  expect(await store.append({ ...one("s", 2), counters: [{ ...late, max: "2" }] })).toBe("won");
+  expect(await store.counters(["c", "d"])).toEqual(new Map([["d", "2"]]));
+});
+
 test("the log is written ahead, every commit reaches the disk, and no lock is waited for inside SQLite", () => {
   const database = openDatabase(newLog().path);
   const settings = [
@@ -107,6 +168,61 @@ test("records can be neither changed nor removed, not even by SQL", async () => 
   expect(() => shell.exec("DELETE FROM record")).toThrow("records are never removed");
   shell.close();
 });
+
+/** A log as version 1 of the schema made it: without counters. */
+function writeWithoutCounters(path: string, line: string): void {
+  const old = new DatabaseSync(path);
+  old.exec(`
+    CREATE TABLE record (
+      position INTEGER PRIMARY KEY,
+      sequence_id TEXT NOT NULL,
+      seq INTEGER NOT NULL CHECK (seq >= 0),
+      nonce TEXT,
+      line TEXT NOT NULL,
+      UNIQUE (sequence_id, seq)
+    ) STRICT;
+    CREATE UNIQUE INDEX burnt_nonce ON record (sequence_id, nonce) WHERE nonce IS NOT NULL;
+    CREATE TRIGGER record_stays BEFORE DELETE ON record BEGIN SELECT RAISE(ABORT, 'records are never removed'); END;
+    CREATE TRIGGER record_stands BEFORE UPDATE ON record BEGIN SELECT RAISE(ABORT, 'records are never changed'); END;
+    CREATE TABLE open_allow (
+      hash TEXT PRIMARY KEY,
+      sequence_id TEXT NOT NULL,
+      gate_id TEXT NOT NULL,
+      expires_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE document (digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    PRAGMA application_id = ${0x53_74_65_70};
+    PRAGMA user_version = 1;
+  `);
+  old.prepare("INSERT INTO record (sequence_id, seq, line) VALUES ('s', 0, ?)").run(line);
+  old.close();
+}
+
+async function newlyMade(): Promise<string> {
+  const { path, open } = newLog();
+  await open().close();
+  return path;
+}
+
+/** Tables, indexes and triggers by name, laid out alike, and the version that the file names. */
+function schemaOf(path: string): unknown {
+  const database = new DatabaseSync(path, { readOnly: true });
+  const made = database
+    .prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+    .all()
+    .map(({ name, sql }) => [name, String(sql).replace(/\s+/g, " ")]);
+  const version = database.prepare("PRAGMA user_version").get()?.["user_version"];
+  database.close();
+  return { made, version };
+}
+
+function countersIn(path: string): unknown {
+  const database = new DatabaseSync(path, { readOnly: true });
+  const row = database.prepare("SELECT count(*) AS n FROM counter").get();
+  database.close();
+  return row?.["n"];
+}
 
 function unavailable(path: string): string {
   try {

@@ -1,10 +1,10 @@
-/** A process with a store of its own: opens a log, appends, meets the limit on its file size, and says what it was told. */
+/** A process with a store of its own: opens a log, appends and counts, meets the limit on its file size, and says what it was told. */
 import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import type { AppendResult, Store } from "@stepgate/core";
 import { sqliteStore } from "@stepgate/store-sqlite";
 import { answerQuestions } from "./child-process.ts";
-import { sampleRecord } from "../../contract/src/sample-record.ts";
+import { counting, sampleRecord } from "../../contract/src/sample-record.ts";
 
 /** What it may be asked. */
 export type StoreQuestion =
@@ -53,6 +53,7 @@ async function append(sequenceId: string, seq: number, content: string): Promise
   const result = await store?.append({
     sequence_id: sequenceId,
     records: [sampleRecord(sequenceId, seq, content)],
+    counters: counting("appends", "1", "9"),
   });
   return result === undefined ? {} : { result };
 }

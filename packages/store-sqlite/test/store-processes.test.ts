@@ -1,6 +1,7 @@
 /** Several processes on one file, and a process whose writes fail. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { sqliteStore } from "@stepgate/store-sqlite";
 import { expect, onTestFinished, test } from "vitest";
 import { type ScriptProcess, startScript } from "./child-process.ts";
 import { newLog } from "./new-log.ts";
@@ -20,8 +21,11 @@ test("processes that open a new file at once make one log of it, and none is tur
   }
   const append = { ask: "append", sequenceId: "s", seq: 0, size: 10 } as const;
   const appends = await Promise.all(processes.map(({ ask }) => ask(append)));
-  // The same bytes from each: the first is won, and so is every retry of it.
+  // The same bytes from each: the first is won and counts, and so is every retry of it, which does not.
   expect(new Set(appends.map(({ result }) => result))).toEqual(new Set(["won"]));
+  const store = sqliteStore(join(folder, "log-29.db"));
+  expect(await store.counters(["appends"])).toEqual(new Map([["appends", "1"]]));
+  await store.close();
 }, 60_000);
 
 test("a process on this store warns of nothing", async () => {
@@ -50,11 +54,13 @@ test("where the disk takes no more, an append is unknown and leaves nothing; wit
   });
   const store = open();
   expect([await store.read("s", 1), await store.read("t", 0)]).toEqual([[], []]);
+  expect(await store.counters(["appends"])).toEqual(new Map([["appends", "1"]]));
   await ask({ ask: "limit", path, bytes: -1 });
   expect(await ask({ ask: "append", sequenceId: "s", seq: 1, size: 100_000 })).toEqual({
     result: "won",
   });
   expect(await store.read("s", 0)).toHaveLength(2);
+  expect(await store.counters(["appends"])).toEqual(new Map([["appends", "2"]]));
 });
 
 const PRLIMIT = "prlimit";

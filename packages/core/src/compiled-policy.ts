@@ -26,7 +26,7 @@ export type Condition = (scope: Scope) => boolean | "error";
 
 /** How much of something is allowed: in a sequence, or by an agent or tenant in a fixed window of the gate's clock. */
 export interface CompiledLimit {
-  /** JCS text of a decimal. */
+  /** An exact decimal from 0 on, as `toDecimal` spells it. */
   readonly max: string;
   readonly per?: "agent" | "tenant";
   /** Milliseconds; there exactly where `per` is. */

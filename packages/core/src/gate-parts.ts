@@ -170,13 +170,15 @@ function check(parts: GateParts): void {
 function faultOf(parts: GateParts): string | undefined {
   const { policies, store, signer, saltKey, hmacKey, mode } = parts;
   const held = Array.isArray(policies) && policies.length > 0;
+  // Every gate may be given a policy whose limits are counted in the store: one that cannot count is refused at once.
+  const lacking = STORE_METHODS.find((method) => !isFunction(store?.[method]));
   const checks: readonly (readonly [right: boolean, says: string])[] = [
     [held && policies.every(isCompiledPolicy), "policies must be compiled, by @stepgate/policy"],
     [
       optional(parts.earlier, areCompiled),
       "earlier policies must be compiled, by @stepgate/policy",
     ],
-    [STORE_METHODS.every((method) => isFunction(store?.[method])), "store must be a Store"],
+    [lacking === undefined, `store must be a Store; it has no ${lacking}()`],
     [signer !== undefined || hmacKey !== undefined, "signer is required, unless hmacKey is given"],
     [signer === undefined || isSigner(signer), "signer needs a keyId, a thumbprint, and sign"],
     [isSecret(saltKey), "saltKey must be at least 32 bytes"],

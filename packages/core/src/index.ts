@@ -109,6 +109,6 @@ export {
 } from "./verify.ts";
 export { type Approval, type ApprovalStatement, signApproval } from "./approving.ts";
 export { movedCounters } from "./counters.ts";
-export { isDecimal } from "./decimal.ts";
+export { isDecimal, toDecimal } from "./decimal.ts";
 export type { PolicyStatus } from "./policy-book.ts";
 export { warn } from "./warning.ts";

@@ -11,7 +11,7 @@ export type StoreFault =
   | "rejects, done"
   | { readonly says: unknown; readonly done: boolean };
 
-type Method = "setting" | "append" | "read" | "keep";
+type Method = "setting" | "append" | "read" | "keep" | "counters";
 
 /** The store to hand to a gate, and the switch. */
 export interface FaultyStore {
@@ -32,6 +32,7 @@ export const APPEND_FAULTS: readonly (readonly [name: string, fault: StoreFault]
   ["is unknown, and wrote", { says: "unknown" satisfies AppendResult, done: true }],
   ["is lost for ever", { says: "lost" satisfies AppendResult, done: false }],
   ["is a replay for ever", { says: "replay" satisfies AppendResult, done: false }],
+  ["is limited for ever", { says: "limited" satisfies AppendResult, done: false }],
   ["is nothing", { says: undefined, done: false }],
   ["is a word that nobody knows", { says: "WON", done: false }],
   ["is true", { says: true, done: false }],
@@ -68,6 +69,7 @@ export function faultyStore(real: Store): FaultyStore {
       ...real,
       setting: through("setting", (name: string, value: string) => real.setting(name, value)),
       append: through("append", (append) => real.append(append)),
+      counters: through("counters", (names: readonly string[]) => real.counters(names)),
       keep: through("keep", (documents) => real.keep(documents)),
       read: async (id, from, count) => {
         const lines = await read(id, from, count);

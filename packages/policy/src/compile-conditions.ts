@@ -1,10 +1,10 @@
 /** What stands on a tool or function to the closures that the gate calls (policy.md, Level 2). */
 import {
-  canonicalize,
   type CompiledConditions,
   type CompiledLimit,
   type Condition,
   type Json,
+  toDecimal,
 } from "@stepgate/core";
 import { byCodeUnit, sortedEntries } from "./code-unit-order.ts";
 import type { ConditionCompiler } from "./condition-compiler.ts";
@@ -74,7 +74,7 @@ function compileWhen(text: string, { compiler, path }: ConditionPlace): Conditio
 
 function compileLimit({ max, per, window }: NormalLimit): CompiledLimit {
   return {
-    max: canonicalize(max),
+    max: toDecimal(max),
     ...(per !== undefined && { per }),
     ...(window !== undefined && { windowMs: window }),
   };

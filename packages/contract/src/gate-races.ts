@@ -4,11 +4,11 @@ import {
   type ActionInput,
   createGate,
   createVerifier,
+  type DenyCode,
   exportKeySet,
   type Gate,
   generateSigningKey,
   importKeySet,
-  type Receipt,
   receiptLine,
   type SigningKey,
   type Store,
@@ -52,9 +52,9 @@ export interface RaceAnswer {
   readonly line?: string;
 }
 
-/** Rounds of a race, each on a sequence of its own. */
-export interface GateRace {
-  readonly kind: RaceKind;
+/** Rounds of a race, each on sequences of its own. */
+export interface Rounds<Kind extends string> {
+  readonly kind: Kind;
   readonly rounds: number;
   /** Begins the names of the sequences; races on one log need different ones. Default `race`. */
   readonly name?: string;
@@ -62,24 +62,35 @@ export interface GateRace {
   readonly abreast?: number;
   /** Submits a round's inputs, all at once, through however many gates and processes. */
   readonly submit: (inputs: readonly ActionInput[]) => Promise<readonly RaceAnswer[]>;
-  /** A gate on the same log, which makes the calls that come before the race. */
+  /** A gate on the same log, which makes the calls that come before the race, or after it. */
   readonly gate: Gate;
-  /** Where the receipts are looked for. */
-  readonly store: Store;
   readonly trust: VerifyOptions;
 }
 
+/** A race on one sequence a round. */
+export interface GateRace extends Rounds<RaceKind> {
+  /** Where the receipts are looked for. */
+  readonly store: Store;
+}
+
 /** Runs the rounds and resolves to everything that must not be, in words; empty where every round was right. */
-export async function raceGates(race: GateRace): Promise<readonly string[]> {
+export function raceGates(race: GateRace): Promise<readonly string[]> {
+  return runRounds(race, (round) => runRound(race, round));
+}
+
+/** Runs each round under a name of its own, some of them abreast; what it finds says in which round. */
+export async function runRounds<Kind extends string>(
+  race: Rounds<Kind>,
+  runRound: (name: string) => Promise<readonly string[]>,
+): Promise<readonly string[]> {
   const violations: string[] = [];
   const rounds = Array.from(
     { length: race.rounds },
     (_, round) => `${race.name ?? "race"}-${race.kind}-${round}`,
   ).values();
   const lane = async (): Promise<void> => {
-    for (const sequenceId of rounds) {
-      for (const found of await runRound(race, sequenceId))
-        violations.push(`${sequenceId}: ${found}`);
+    for (const name of rounds) {
+      for (const found of await runRound(name)) violations.push(`${name}: ${found}`);
     }
   };
   await Promise.all(Array.from({ length: race.abreast ?? 16 }, lane));
@@ -104,8 +115,9 @@ export const RACE_DEADLINE_MS = 60_000;
 export async function openRacingGates(
   stores: readonly Store[],
   authenticator: "ed25519" | "hmac" = "ed25519",
+  document: unknown = RACE_POLICY,
 ): Promise<RacingGates> {
-  const policy = compilePolicy(RACE_POLICY);
+  const policy = compilePolicy(document);
   const key = generateSigningKey();
   const [saltKey, secret] = [randomBytes(32), randomBytes(32)];
   const authenticators =
@@ -122,7 +134,7 @@ export async function openRacingGates(
 }
 
 /** Submits inputs in one turn, spread evenly over gates in this process. */
-export function submitTo(gates: readonly Gate[]): GateRace["submit"] {
+export function submitTo(gates: readonly Gate[]): Rounds<string>["submit"] {
   return (inputs) =>
     Promise.all(inputs.map((input, racer) => submitOne(gates[racer % gates.length], input)));
 }
@@ -138,7 +150,8 @@ async function submitOne(gate: Gate | undefined, input: ActionInput): Promise<Ra
   };
 }
 
-const RACERS = 64;
+/** Submissions of one round. */
+export const RACERS = 64;
 
 async function runRound(race: GateRace, sequenceId: string): Promise<readonly string[]> {
   const intake = { sequence_id: sequenceId, function: "intake", action_type: "READ" };
@@ -151,7 +164,10 @@ async function runRound(race: GateRace, sequenceId: string): Promise<readonly st
         : { sequence_id: sequenceId, ...callOf(racer), nonce: "contested" },
     ),
   );
-  return judge(race, answers, await race.store.read(sequenceId, 0), Math.max(before, 1));
+  const lines = await race.store.read(sequenceId, 0);
+  // What the race found, or its first submission brings along (the opening).
+  const records = Math.max(before, 1) + RACERS;
+  return judge({ answers, lines, allowed: 1, code: LOSING_CODE[race.kind], records }, race.trust);
 }
 
 /** Neighbours ask for different steps through every gate, however the racers are spread. */
@@ -159,34 +175,39 @@ function callOf(racer: number): (typeof CALLS)[number] {
   return CALLS[Math.floor(racer / 16) as 0 | 1 | 2 | 3];
 }
 
-/** `before`: records that the race found, or that its first submission brings along (the opening). */
-function judge(
-  { kind, trust }: GateRace,
-  answers: readonly RaceAnswer[],
-  lines: readonly string[],
-  before: number,
+/** What came of a round, and what must have come of it. */
+export interface Round {
+  readonly answers: readonly RaceAnswer[];
+  /** Every record of the sequences that were raced on, those of one sequence in their order. */
+  readonly lines: readonly string[];
+  readonly allowed: number;
+  /** What everybody else is denied with. */
+  readonly code: DenyCode;
+  /** How many lines there must be. */
+  readonly records: number;
+}
+
+/** Everything about a round that must not be, in words. */
+export function judge(
+  { answers, lines, allowed, code, records }: Round,
+  trust: VerifyOptions,
 ): readonly string[] {
   const violations: string[] = [];
-  const allowed = answers.filter(({ decision }) => decision === "ALLOW").length;
-  if (allowed !== 1) violations.push(`${allowed} submissions were allowed`);
+  const allows = answers.filter(({ decision }) => decision === "ALLOW").length;
+  if (allows !== allowed) violations.push(`${allows} submissions were allowed`);
   const codes = new Set(answers.flatMap(({ deny_code }) => deny_code ?? []));
-  codes.delete(LOSING_CODE[kind]);
+  codes.delete(code);
   if (codes.size > 0) violations.push(`denied with ${[...codes].join(", ")}`);
   const receipts = new Set(answers.flatMap(({ line }) => line ?? []));
   if (receipts.size !== answers.length)
     violations.push(`${answers.length} submissions got ${receipts.size} receipts`);
-  if (lines.length !== before + answers.length)
-    violations.push(`the chain has ${lines.length} records`);
-  const missing = [...receipts].filter((line) => lines[seqOf(line)] !== line).length;
+  if (lines.length !== records) violations.push(`the chain has ${lines.length} records`);
+  const standing = new Set(lines);
+  const missing = [...receipts].filter((line) => !standing.has(line)).length;
   if (missing > 0) violations.push(`${missing} receipts are not in the chain`);
   const verifier = createVerifier(trust);
   for (const line of lines) verifier.line(line);
   const { result, findings } = verifier.report();
   if (result !== "sound") violations.push(`verified as ${result}: ${JSON.stringify(findings[0])}`);
   return violations;
-}
-
-function seqOf(line: string): number {
-  // Canonical bytes of our own gate: the receipt was data a moment ago.
-  return (JSON.parse(line) as Receipt).seq;
 }

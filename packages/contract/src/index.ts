@@ -11,6 +11,15 @@ export {
   type RacingGates,
   submitTo,
 } from "./gate-races.ts";
+export {
+  LIMIT_KINDS,
+  LIMIT_POLICY,
+  type LimitKind,
+  type LimitRace,
+  raceLimits,
+  watchCounters,
+  type WatchedStore,
+} from "./limit-races.ts";
 export { AT_MS, counting, sampleRecord } from "./sample-record.ts";
 export { raceForOneLimit, raceForOneNonce, raceForOnePlace } from "./store-races.ts";
 export { type StoreFixture, testStore } from "./store-suite.ts";

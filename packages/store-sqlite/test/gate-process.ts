@@ -3,7 +3,7 @@ import { createPrivateKey } from "node:crypto";
 import { type ActionInput, createGate, type Gate, signingKey } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
 import { sqliteStore } from "@stepgate/store-sqlite";
-import { type RaceAnswer, RACE_POLICY, submitTo } from "../../contract/src/gate-races.ts";
+import { type RaceAnswer, submitTo } from "../../contract/src/gate-races.ts";
 import { answerQuestions } from "./child-process.ts";
 
 /** What it may be asked; the first question opens the gate. */
@@ -14,6 +14,8 @@ export type GateQuestion =
       readonly privateKey: string;
       readonly saltKey: string;
       readonly deadlineMs: number;
+      /** The policy of the race, as a document. */
+      readonly document: object;
     }
   | { readonly ask: "submit"; readonly inputs: readonly ActionInput[] };
 
@@ -26,7 +28,7 @@ const gates: Gate[] = [];
 answerQuestions<GateQuestion, GateAnswer>(async (question) => {
   if (question.ask === "submit") return { answers: await submitTo(gates)(question.inputs) };
   const gate = await createGate({
-    policies: [compilePolicy(RACE_POLICY)],
+    policies: [compilePolicy(question.document)],
     store: sqliteStore({ path: question.path, busyTimeoutMs: question.deadlineMs }),
     signer: signingKey(createPrivateKey(question.privateKey)),
     saltKey: Buffer.from(question.saltKey, "hex"),

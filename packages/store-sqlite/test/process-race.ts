@@ -1,8 +1,18 @@
-/** The race between four processes on one file: each has a gate and a store of its own, and they share a log and keys. */
+/** Races between four processes on one file: each has a gate and a store of its own, and they share a log and keys. */
 import { join } from "node:path";
 import type { ActionInput } from "@stepgate/core";
 import { sqliteStore } from "@stepgate/store-sqlite";
-import { openRacingGates, RACE_DEADLINE_MS, type RaceKind, raceGates } from "@stepgate/contract";
+import {
+  LIMIT_KINDS,
+  LIMIT_POLICY,
+  openRacingGates,
+  RACE_DEADLINE_MS,
+  RACE_POLICY,
+  type RaceKind,
+  raceGates,
+  raceLimits,
+  watchCounters,
+} from "@stepgate/contract";
 import { type ScriptProcess, startScript } from "./child-process.ts";
 import type { GateAnswer, GateQuestion } from "./gate-process.ts";
 
@@ -11,7 +21,7 @@ const PROCESSES = 4;
 /** What came of a race. */
 export interface ProcessRaceReport {
   readonly violations: readonly string[];
-  /** How many rounds each process was allowed in. */
+  /** How many submissions of each process were allowed. */
   readonly allowed: readonly number[];
 }
 
@@ -21,9 +31,26 @@ export async function raceProcesses(
   rounds: number,
   folder: string,
 ): Promise<ProcessRaceReport> {
+  const race = await openProcesses(RACE_POLICY, folder);
+  return race.end(await raceGates({ kind, rounds, ...race.parts }));
+}
+
+/** The same for limits: `rounds` of each kind, one kind after the other. */
+export async function raceProcessesForLimits(
+  rounds: number,
+  folder: string,
+): Promise<ProcessRaceReport> {
+  const race = await openProcesses(LIMIT_POLICY, folder);
+  const violations: string[] = [];
+  for (const kind of LIMIT_KINDS)
+    violations.push(...(await raceLimits({ kind, rounds, ...race.parts })));
+  return race.end(violations);
+}
+
+async function openProcesses(document: object, folder: string) {
   const path = join(folder, "race.db");
-  const store = sqliteStore({ path, busyTimeoutMs: RACE_DEADLINE_MS });
-  const { gates, key, saltKey, trust } = await openRacingGates([store]);
+  const store = watchCounters(sqliteStore({ path, busyTimeoutMs: RACE_DEADLINE_MS }));
+  const { gates, key, saltKey, trust } = await openRacingGates([store], "ed25519", document);
   const [gate] = gates;
   if (gate === undefined) throw new Error("no gate");
   const privateKey = String(key.privateKey.export({ type: "pkcs8", format: "pem" }));
@@ -38,6 +65,7 @@ export async function raceProcesses(
     privateKey,
     saltKey: Buffer.from(saltKey).toString("hex"),
     deadlineMs: RACE_DEADLINE_MS,
+    document,
   } as const;
   await Promise.all(processes.map(({ ask }) => ask(question)));
   const allowed = processes.map(() => 0);
@@ -47,10 +75,15 @@ export async function raceProcesses(
       allowed[index] = (allowed[index] ?? 0) + allows(answers);
     return told.flat();
   };
-  const violations = await raceGates({ kind, rounds, gate, store, trust, submit });
-  const errors = await Promise.all(processes.map(({ end }) => end()));
-  await gate.close();
-  return { violations: [...violations, ...errors.filter((text) => text !== "")], allowed };
+  return {
+    parts: { gate, store, trust, submit },
+    /** Ends the processes; what they complained of is a violation too. */
+    async end(violations: readonly string[]): Promise<ProcessRaceReport> {
+      const errors = await Promise.all(processes.map(({ end }) => end()));
+      await gate.close();
+      return { violations: [...violations, ...errors.filter((text) => text !== "")], allowed };
+    },
+  };
 }
 
 /** Every fourth input, so that each process asks for every step. */

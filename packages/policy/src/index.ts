@@ -5,6 +5,7 @@ export type { AnalysisCode, PolicyFinding } from "./analysis-finding.ts";
 export { policyTests } from "./check-document.ts";
 export { definePolicy, type Duration, type PolicyDefinition } from "./define-policy.ts";
 export { type EnvironmentOptions, policyFromEnv } from "./environment.ts";
+export { formatPolicy } from "./format-policy.ts";
 export type { GroundingEntry, GroundingMatch, GroundingOrigin } from "./grounding.ts";
 export { locateRule } from "./locate-rule.ts";
 export {

@@ -65,7 +65,7 @@ function check(text: string, options: ParseOptions, analysis: Analysis): PolicyC
     ...findings,
     ...checked.faults.filter((fault) => !unreadable.some((path) => isWithin(fault.path, path))),
   ];
-  const issues = inOrder(faults.slice(0, MAX_FAULTS).map((fault) => toIssue(fault, source)));
+  const issues = toIssues(faults, source);
   const warnings = inOrder(
     checked.warnings.map((warning) => ({ ...toIssue(warning, source), code: warning.code })),
   );
@@ -107,6 +107,14 @@ function forbiddenKeys(value: unknown, path: Finding["path"]): readonly Finding[
       ? [{ path: here, message: `'${key}' is not allowed as a key` }]
       : forbiddenKeys(member, here);
   });
+}
+
+/** Findings as issues, from top to bottom; of very many the first. */
+export function toIssues(
+  findings: readonly (Finding | PolicyFinding)[],
+  source: SourceDocument | undefined,
+): readonly PolicyIssue[] {
+  return inOrder(findings.slice(0, MAX_FAULTS).map((finding) => toIssue(finding, source)));
 }
 
 function toIssue(

@@ -25,6 +25,8 @@ export interface Position {
 /** A value, and where its parts stand in the text. */
 export interface SourceDocument {
   readonly value: unknown;
+  /** The parse tree: maps, lists and scalars, their keys strings. */
+  readonly root: ParsedNode;
   /** Where a finding points; the nearest member above where the path leads nowhere. */
   locate(finding: Finding): Position;
 }
@@ -62,7 +64,7 @@ export function readDocument(
   if (node === undefined) return { findings: reading.findings, unreadable: [] };
   const value = readNode(node, [], reading);
   return {
-    source: { value, locate: (finding) => locate(finding, node, reading) },
+    source: { value, root: node, locate: (finding) => locate(finding, node, reading) },
     findings: reading.findings,
     unreadable: reading.unreadable,
   };
@@ -308,6 +310,12 @@ function contentStart(node: ParsedNode, text: string): number {
 
 function isSpace(character: string): boolean {
   return character === " " || character === "\t" || character === "\n" || character === "\r";
+}
+
+/** The place of a character, by its offset in UTF-16 units. */
+export function positionIn(text: string, offset: number): Position {
+  const before = text.slice(0, offset);
+  return { line: before.split("\n").length, column: offset - before.lastIndexOf("\n") };
 }
 
 function start(node: ParsedNode): number {

@@ -7,8 +7,8 @@
  * where it lies, the folder was complete once, and a private file that is missing was lost, not yet to be made.
  */
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, unlink } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, open } from "node:fs/promises";
+import { join } from "node:path";
 import {
   exportKeySet,
   GateError,
@@ -18,6 +18,7 @@ import {
   type SigningKey,
   signingKey,
 } from "@stepgate/core";
+import { createDurably } from "./durable-file.ts";
 import { errorCode, readJson, readText, reasonOf } from "./reading.ts";
 
 /** The names of the files in a key folder. */
@@ -118,40 +119,10 @@ async function isThere(file: string): Promise<boolean> {
 /** Gives the file this content unless it is there already, at once and whole, and durably. */
 async function settle(file: string, mode: number, make: () => string): Promise<void> {
   if (await isThere(file)) return;
-  const draft = `${file}.${randomBytes(8).toString("hex")}.tmp`;
-  try {
-    await writeDurably(draft, mode, make());
-    await link(draft, file);
-    await syncFolder(dirname(file));
-  } catch (cause) {
+  await createDurably(file, mode, make()).catch((cause: unknown) => {
     if (errorCode(cause) !== "EEXIST")
       throw invalidKey(file, `cannot be made: ${reasonOf(cause)}`, cause);
-  } finally {
-    await unlink(draft).catch(() => undefined);
-  }
-}
-
-async function writeDurably(file: string, mode: number, content: string): Promise<void> {
-  const handle = await open(file, "wx", mode);
-  try {
-    // What `open` was asked for is narrowed by the process's umask; auditors must be able to read the public set.
-    await handle.chmod(mode);
-    await handle.writeFile(content);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** A key that a power cut took back would leave receipts that nobody can verify. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  });
 }
 
 function newSigningKey(): string {

@@ -7,6 +7,7 @@ import { addDecide } from "./commands/decide.ts";
 import { addDiff } from "./commands/diff.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addGraph } from "./commands/graph.ts";
+import { addFmt } from "./commands/fmt.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addReceipts } from "./commands/receipts.ts";
@@ -62,6 +63,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
     });
   addInit(program, define, terminal.environment);
   addCheck(program, define);
+  addFmt(program, define, terminal.stdin);
   addTest(program, define);
   addDiff(program, define);
   addGraph(program, define);

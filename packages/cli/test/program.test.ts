@@ -41,6 +41,7 @@ test("every command takes --json, and the README names every command and no othe
   const commands = [
     "init",
     "check",
+    "fmt",
     "test",
     "diff",
     "explain",

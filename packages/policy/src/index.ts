@@ -4,6 +4,7 @@ export { callText, type CallRefusal, type PolicyCall } from "./analysis-calls.ts
 export type { AnalysisCode, PolicyFinding } from "./analysis-finding.ts";
 export { policyTests } from "./check-document.ts";
 export { definePolicy, type Duration, type PolicyDefinition } from "./define-policy.ts";
+export { draftPolicy, type PolicyDraft } from "./draft-policy.ts";
 export { type EnvironmentOptions, policyFromEnv } from "./environment.ts";
 export { formatPolicy } from "./format-policy.ts";
 export type { GroundingEntry, GroundingMatch, GroundingOrigin } from "./grounding.ts";
@@ -45,3 +46,4 @@ export type {
 } from "./policy-document.ts";
 export { policyJsonSchema } from "./policy-schema.ts";
 export type { Position } from "./source-document.ts";
+export { readTools, type ToolDescription } from "./tool-list.ts";

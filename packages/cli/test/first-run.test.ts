@@ -22,7 +22,7 @@ describe("init", () => {
     ]);
     expect(statSync(join(cwd, ".stepgate", "signing-key.pem")).mode & 0o777).toBe(0o600);
     const next = [...init.stdout.matchAll(/^ {2}stepgate (.*)$/gm)].map(([, line]) => line ?? "");
-    expect(next).toHaveLength(5);
+    expect(next).toHaveLength(6);
     const codes: (number | null)[] = [];
     const printed: string[] = [];
     for (const line of next) {
@@ -34,19 +34,20 @@ describe("init", () => {
       codes.push(code);
       printed.push(stdout);
     }
-    expect(codes).toEqual([0, 1, 0, 0, 0]);
+    expect(codes).toEqual([0, 0, 1, 0, 0, 0]);
     expect(printed[0]).toMatch(/^ok policy\.yaml: loan 1 sha256:[0-9a-f]{64}\n$/);
-    expect(printed[1]).toContain(
+    expect(printed[1]).toContain("3 passed, 0 failed");
+    expect(printed[2]).toContain(
       "DENY SEQUENCE_VIOLATION: 'write_summary' is not admissible now; next: intake.",
     );
-    expect(printed[2]?.match(/^ALLOW /gm)).toHaveLength(5);
-    expect(printed[2]).toContain(
+    expect(printed[3]?.match(/^ALLOW /gm)).toHaveLength(5);
+    expect(printed[3]).toContain(
       "ALLOW write_summary (loan-1 #5): allowed; the sequence is complete.",
     );
-    expect(printed[4]).toContain(
+    expect(printed[5]).toContain(
       "SEALED     loan-1: 6 records; no new action was allowed after the seal",
     );
-    expect(printed[4]).toContain("receipts.jsonl: 7 records, 1 sequences: sound");
+    expect(printed[5]).toContain("receipts.jsonl: 7 records, 1 sequences: sound");
   }, 60_000);
 
   test("has a comment for whatever a beginner may want to change", async () => {

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { onTestFinished } from "vitest";
 
 /** A fault that an editor would underline; lines count from 1. */
-export interface Diagnostic {
+interface Diagnostic {
   readonly line: number;
   readonly message: string;
 }
@@ -66,7 +66,8 @@ const SETTINGS = {
 };
 
 function connect() {
-  const manifest = createRequire(import.meta.url).resolve("yaml-language-server/package.json");
+  const require = createRequire(import.meta.url);
+  const manifest = require.resolve("yaml-language-server/package.json");
   const program = join(dirname(manifest), "bin/yaml-language-server");
   const child = spawn(process.execPath, [program, "--stdio"], {
     stdio: ["pipe", "pipe", "inherit"],

@@ -208,7 +208,7 @@ describe("for whatever tools", () => {
         );
         expect(policyTests(parsePolicy(text)).length).toBeGreaterThan(0);
       }),
-      { numRuns: 150 },
+      { numRuns: 40 },
     );
   });
 

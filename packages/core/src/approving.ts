@@ -3,6 +3,7 @@ import { sign } from "node:crypto";
 import { canonicalize } from "./canonical-json.ts";
 import { GateError } from "./errors.ts";
 import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
+import type { Planner } from "./ledger.ts";
 import type { ApprovalReceipt } from "./receipt.ts";
 import type { SequenceState } from "./sequence-state.ts";
 import { type KeySet, type SigningKey, verifySignature } from "./signing-key.ts";
@@ -67,7 +68,7 @@ export function approvalFault(
 export async function approve(setup: GateSetup, approval: Approval): Promise<ApprovalReceipt> {
   checkForm(setup, approval);
   const { request, verdict, expires_ms, approver_key_id, approver_sig } = approval;
-  return setup.ledger.transact(approval.sequence_id, (state, now) => {
+  const plan: Planner<ApprovalReceipt> = (state, now) => {
     if (state === undefined)
       throw new GateError("NOT_OPENED", `sequence '${approval.sequence_id}' was not opened`);
     const fault = approvalFault(approval, setup.approvers, now.record);
@@ -87,7 +88,9 @@ export async function approve(setup: GateSetup, approval: Approval): Promise<App
       drafts: [{ kind: "approval", request, verdict, expires_ms, approver_key_id, approver_sig }],
       answer: ([receipt]) => receipt as ApprovalReceipt,
     };
-  });
+  };
+  // Read freshly: the denial may be another gate's.
+  return setup.ledger.transact(approval.sequence_id, plan, { fresh: true });
 }
 
 function requireRoom(setup: GateSetup, state: SequenceState): void {

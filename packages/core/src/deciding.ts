@@ -7,6 +7,7 @@ import {
   isInvalid,
   readActionRequest,
 } from "./action-request.ts";
+import { approvalRequest } from "./approval-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
 import { decide, type Refusal, type Verdict } from "./decide.ts";
 import type { Decision, Deny, DenyCode, Earlier } from "./decision.ts";
@@ -189,7 +190,9 @@ async function askedAgain(
   earlier: Earlier | undefined,
 ): Promise<Plan<Decision>> {
   const first = await setup.ledger.record(request.sequence_id, verdict.earlier?.seq ?? 0);
-  return answerOnly(toDecision(setup, request, first as DecisionReceipt, call, state, earlier));
+  const decision = toDecision(setup, request, first as DecisionReceipt, call, state, earlier);
+  // Another gate may have taken the approval meanwhile, and no append would notice.
+  return { ...answerOnly(decision), onHead: true };
 }
 
 /** A sequence has its share of the store: so many records, so many denials a second (decision.md). */
@@ -283,7 +286,9 @@ function toDecision(
   );
   // In shadow mode the action runs all the same, with the copy that was decided, once the refusal is on record.
   const shadow = setup.mode === "shadow" ? { proceed: true, args: request.args } : {};
-  return { ...deny, ...shadow, receipt, ...earlier };
+  const approval = approvalRequest(receipt, policy, request.args, call.key);
+  const asked = approval === undefined ? {} : { approval };
+  return { ...deny, ...shadow, ...asked, receipt, ...earlier };
 }
 
 function earlierThan(state: SequenceState, record: DecisionReceipt): Earlier | undefined {

@@ -1,4 +1,5 @@
 /** The answer of the gate, its codes, and what they mean over HTTP. */
+import type { ApprovalRequest } from "./approval-request.ts";
 import type { JsonObject } from "./canonical-json.ts";
 import type { DecisionReceipt, OutcomeStatus } from "./receipt.ts";
 
@@ -69,6 +70,8 @@ export interface Deny {
   readonly args?: JsonObject;
   readonly next_steps?: readonly string[];
   readonly permitted_tools?: readonly string[];
+  /** On APPROVAL_REQUIRED: what people are asked, and what they sign. */
+  readonly approval?: ApprovalRequest;
   readonly earlier?: Earlier;
 }
 

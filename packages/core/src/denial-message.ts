@@ -1,9 +1,10 @@
 /** One sentence for a model or a person: what failed and what would be admissible. Never argument values or secrets. */
+import { neededApproval } from "./approval-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
 import type { Refusal } from "./decide.ts";
 import type { CallMembers } from "./receipt.ts";
 import { stepsAfter } from "./sequence.ts";
-import { conditionsOf, type SequenceState } from "./sequence-state.ts";
+import type { SequenceState } from "./sequence-state.ts";
 
 /** Says why a call was refused; also for a recorded refusal that is answered again. */
 export function denialMessage(
@@ -67,8 +68,7 @@ function notAllowed(rule: string, call: CallMembers, policy: CompiledPolicy | un
 }
 
 function approvers(rule: string, call: CallMembers, policy: CompiledPolicy | undefined): string {
-  const conditions = policy === undefined ? [] : conditionsOf(policy, call);
-  const approval = conditions.find(({ path }) => rule === `${path}.approval`)?.approval;
+  const approval = policy === undefined ? undefined : neededApproval(policy, call, rule);
   return approval === undefined ? rule : `${approval.count} of ${[...approval.by].join(", ")}`;
 }
 

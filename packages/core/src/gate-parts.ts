@@ -186,6 +186,10 @@ function faultOf(parts: GateParts): string | undefined {
     [hmacKey === undefined || isSecret(hmacKey.secret), "hmacKey.secret must be at least 32 bytes"],
     [!isSame(hmacKey?.secret, saltKey), "saltKey and hmacKey must be different secrets"],
     [optional(parts.approvers, isKeySet), "approvers must be a key set, by importKeySet"],
+    [
+      signer === undefined || !parts.approvers?.has(signer.keyId),
+      "approvers must not hold the gate's own key: a gate approves nothing",
+    ],
     [optional(parts.clock, isFunction), "clock must be a function"],
     [optional(parts.random, isFunction), "random must be a function"],
     [optional(parts.gateId, isIdentifier), "gateId must be 1 to 200 of A-Z a-z 0-9 . _ : @ / -"],

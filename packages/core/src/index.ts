@@ -74,6 +74,7 @@ export {
   signingKey,
 } from "./signing-key.ts";
 export {
+  type ApprovalReceipt,
   type ContextReceipt,
   type DecisionReceipt,
   type Mode,
@@ -108,6 +109,8 @@ export {
   verifyReceipts,
 } from "./verify.ts";
 export { type Approval, type ApprovalStatement, signApproval } from "./approving.ts";
+export type { ApprovalRequest } from "./approval-request.ts";
+export { argsDigest } from "./digest.ts";
 export { movedCounters } from "./counters.ts";
 export { isDecimal, toDecimal } from "./decimal.ts";
 export type { PolicyStatus } from "./policy-book.ts";

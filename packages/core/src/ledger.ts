@@ -55,6 +55,8 @@ export interface Plan<T, S = SequenceState> {
   readonly documents?: readonly StoredDocument[];
   /** Counters across sequences that move with the records or not at all. */
   readonly counters?: readonly CounterStep[];
+  /** Without drafts: the plan stands only on the store's own head, which is read once more before its answer. */
+  readonly onHead?: boolean;
   /** Called with the records in the order of the drafts, and the state after them. */
   answer(receipts: readonly Receipt[], state: S | undefined): T | Promise<T>;
 }
@@ -120,6 +122,7 @@ export function createLedger<S extends ChainState>(
     fresh: boolean,
   ): Promise<T> {
     if (fresh) await catchUp(sequenceId, cache.get(sequenceId), deadline);
+    let onHead = fresh;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       mustBeInTime(deadline);
       const known = cache.get(sequenceId);
@@ -130,7 +133,12 @@ export function createLedger<S extends ChainState>(
       const clock = readClock(parts.clock);
       const now = { clock, record: Math.max(clock, state?.head.ts_ms ?? 0) };
       const made = await plan(state, now);
-      if (made.drafts.length === 0) return made.answer([], state);
+      if (made.drafts.length === 0) {
+        if (onHead || made.onHead !== true) return made.answer([], state);
+        await catchUp(sequenceId, state, deadline);
+        onHead = true;
+        continue;
+      }
       const signed = await sign(sequenceId, state, made.drafts, now);
       mustBeInTime(deadline);
       const after = await append(sequenceId, state, signed, made, deadline);

@@ -30,3 +30,4 @@ export {
   type TestGate,
   type TestGateOptions,
 } from "./test-gate.ts";
+export { approversOf, type Person, person } from "./test-people.ts";

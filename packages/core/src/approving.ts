@@ -83,6 +83,7 @@ export async function approve(setup: GateSetup, approval: Approval): Promise<App
           (await setup.ledger.record(approval.sequence_id, standing.seq)) as ApprovalReceipt,
       };
     }
+    if (now.record >= expires_ms) throw invalid("expires_ms: the approval has expired");
     requireRoom(setup, state);
     return {
       drafts: [{ kind: "approval", request, verdict, expires_ms, approver_key_id, approver_sig }],

@@ -15,6 +15,7 @@ import {
   verifyReceipts,
 } from "../src/index.ts";
 import { heldClock } from "./held-clock.ts";
+import { NOON } from "./reference/walk.ts";
 import { summary } from "./summary.ts";
 
 const PAYMENTS = {
@@ -186,6 +187,7 @@ describe("nothing runs on", () => {
       "an approval for another denial",
       (r) => ALICE.approve(r, { request: `sha256:${"0".repeat(64)}` }),
     ],
+    ["an approval that has expired", (r) => ALICE.approve(r, { expires_ms: NOON })],
     ["another verdict", (r) => ALICE.approve(r, { verdict: "maybe" as never })],
     ["no approval at all", () => true as never],
     ["nothing", () => undefined as never],

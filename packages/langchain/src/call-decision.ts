@@ -1,4 +1,4 @@
-/** One framework call to one decision. Whatever goes wrong on the way is a DENY, and nothing runs. */
+/** One framework call to one question to the gate. Whatever goes wrong on the way is a DENY, and nothing runs. */
 import {
   type ActionInput,
   type Agent,
@@ -20,18 +20,28 @@ export interface FrameworkCall {
 }
 
 /**
- * Asks the gate. `args` are copied by the gate before this returns its promise. Never rejects: a fault of the gate or of
- * an option's function is GATE_UNAVAILABLE, no sequence id is INVALID_REQUEST.
+ * What the gate is asked of a call; a denial where the host names no sequence (INVALID_REQUEST), or where an option's
+ * function fails (GATE_UNAVAILABLE). Without a `nonce` the gate draws one, by which the call is not known again.
  */
-export async function decideCall(
+export function readCall(
   options: GateCallOptions,
   call: FrameworkCall,
   args: object,
+): ActionInput | Deny {
+  try {
+    return requestOf(options, call, args);
+  } catch (error) {
+    return unavailable(error);
+  }
+}
+
+/** Asks the gate, which copies `args` before this returns its promise. Never rejects: a fault is GATE_UNAVAILABLE. */
+export async function askGate(
+  { gate }: Pick<GateCallOptions, "gate">,
+  request: ActionInput,
 ): Promise<Decision> {
   try {
-    const request = requestOf(options, call, args);
-    if ("decision" in request) return request;
-    const answer: unknown = await options.gate.decide(request);
+    const answer: unknown = await gate.decide(request);
     // INVARIANT: an action runs only on a value that passed here, so an unknown shape is never an ALLOW.
     return isDecision(answer) ? answer : unavailable("an answer that is no decision");
   } catch (error) {

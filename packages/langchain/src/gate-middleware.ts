@@ -4,7 +4,7 @@ import type { ClientTool } from "@langchain/core/tools";
 import type { InteropZodObject } from "@langchain/core/utils/types";
 import { DeniedError, GateError, perform } from "@stepgate/core";
 import { type AgentMiddleware, createMiddleware, ToolInvocationError } from "langchain";
-import { decideCall } from "./call-decision.ts";
+import { decideWithPeople, isBubbleUp } from "./asking-people.ts";
 import { callIdOf, member } from "./call-nonce.ts";
 import { awaitDecision } from "./call-scope.ts";
 import { denialMessage, isRefusal } from "./denial.ts";
@@ -14,7 +14,6 @@ import {
   type GateMiddlewareOptions,
 } from "./gate-options.ts";
 import { gateOf, gateTool, isGateable } from "./gate-tool.ts";
-import { isBubbleUp } from "./gated-run.ts";
 import { offeredTools } from "./offered-tools.ts";
 import { vouchForTurn } from "./trusted-turn.ts";
 
@@ -66,12 +65,14 @@ function gatedTools({
   sequenceId,
   nonce,
   agent,
+  approval,
 }: GateCallOptions): (tool: Request["tool"]) => ClientTool | undefined {
   const callOptions = {
     gate,
     ...(sequenceId === undefined ? {} : { sequenceId }),
     ...(nonce === undefined ? {} : { nonce }),
     ...(agent === undefined ? {} : { agent }),
+    ...(approval === undefined ? {} : { approval }),
   };
   const wrappers = new WeakMap<object, ClientTool>();
   return (tool) => {
@@ -119,7 +120,7 @@ async function decideHere(options: Options, request: Request, handler: Handler):
   const named = member(request.tool, "name");
   const tool = typeof named === "string" ? named : toolCall.name;
   const config = { configurable: runtime.configurable, context: runtime.context, state };
-  const decision = await decideCall(
+  const decision = await decideWithPeople(
     options,
     { tool, config, ...(toolCallId === undefined ? {} : { toolCallId }) },
     toolCall.args,

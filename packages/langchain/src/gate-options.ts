@@ -25,6 +25,11 @@ export interface GateCallOptions {
   readonly nonce?: (call: CallInfo) => string | undefined;
   /** Who acts, as the host knows it. Default: nobody in particular. */
   readonly agent?: Agent | ((call: CallInfo) => Agent | undefined);
+  /**
+   * What APPROVAL_REQUIRED becomes: LangGraph's `interrupt`, answered by `Command({ resume: { approval } })` or
+   * `{ reject: reason }`, or a denial like any other. Default `interrupt`; without a checkpointer it stays a denial.
+   */
+  readonly approval?: "interrupt" | "deny";
 }
 
 /** Options of `gateTool` and `gateTools`. */
@@ -73,13 +78,14 @@ const gateWith = (...methods: readonly string[]): Check => [
 ];
 
 const CALL_CHECKS: Readonly<Record<string, Check>> = {
-  gate: gateWith("decide", "outcome"),
+  gate: gateWith("decide", "outcome", "approve"),
   sequenceId: [isFunction, "a function of the call"],
   nonce: [isFunction, "a function of the call"],
   agent: [
     (value) => isFunction(value) || isObject(value),
     "{ agent_id, tenant } or a function of the call",
   ],
+  approval: oneOf("interrupt", "deny"),
 };
 const TOOL_CHECKS: Readonly<Record<string, Check>> = {
   ...CALL_CHECKS,
@@ -87,7 +93,7 @@ const TOOL_CHECKS: Readonly<Record<string, Check>> = {
 };
 const MIDDLEWARE_CHECKS: Readonly<Record<string, Check>> = {
   ...CALL_CHECKS,
-  gate: gateWith("decide", "outcome", "open", "addContext", "state"),
+  gate: gateWith("decide", "outcome", "approve", "open", "addContext", "state"),
   trust: [isFunction, "a function"],
   contextSchema: [isObject, "a zod object schema"],
   offer: oneOf("all", "permitted"),

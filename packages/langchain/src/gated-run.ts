@@ -1,6 +1,7 @@
 /** One call through the enforcement point: decide, run the tool only on ALLOW, record how it ended. */
 import { performStream, type Decision, type JsonObject } from "@stepgate/core";
-import { decideCall, type FrameworkCall } from "./call-decision.ts";
+import { decideWithPeople, isBubbleUp } from "./asking-people.ts";
+import type { FrameworkCall } from "./call-decision.ts";
 import { callIdOf, member } from "./call-nonce.ts";
 import { insideCall, isInherited, markDecided } from "./call-scope.ts";
 import { deniedOutput, isRefusal } from "./denial.ts";
@@ -27,18 +28,13 @@ export function gateImplementation(
       config,
       ...(id === undefined || isInherited(toolCall) ? {} : { toolCallId: id }),
     };
-    const decision = await decideCall(options, call, asArgs(input));
-    markDecided(call.toolCallId, member(runManager, "runId"));
+    const decided = (): void => markDecided(call.toolCallId, member(runManager, "runId"));
+    const decision = await decideWithPeople(options, call, asArgs(input), decided);
     if (isRefusal(decision)) return deniedOutput(decision, id, tool.name, tool.responseFormat);
     return runDecided(options, decision, config, (args) =>
       run(fromArgs(args, input), runManager, config),
     );
   };
-}
-
-/** True for the errors by which LangGraph leaves a task that it will enter again. */
-export function isBubbleUp(error: unknown): boolean {
-  return member(error, "is_bubble_up") === true;
 }
 
 type Events = AsyncGenerator<unknown, unknown>;

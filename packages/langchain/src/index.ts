@@ -1,4 +1,5 @@
 /** The public surface of `@stepgate/langchain`: the gate inside LangChain's own tool call. */
+export type { ApprovalInterrupt } from "./asking-people.ts";
 export { type Bypass, GateCallbackHandler } from "./gate-callback-handler.ts";
 export { gateMiddleware } from "./gate-middleware.ts";
 export type {

@@ -5,7 +5,7 @@ import { type AgentMiddleware, FakeToolCallingModel, tool } from "langchain";
 import { z } from "zod";
 
 /** `intake`, then `refund`, then `settle`, and `read` before each. `danger` and `write_todos` are unknown to it. */
-const policy = {
+export const policy = {
   schema: "stepgate.policy/1",
   id: "refunds",
   version: "1",
@@ -22,8 +22,8 @@ const policy = {
 export const order = z.object({ order: z.number() });
 
 /** A gate, what ran, and the chain as words. */
-export async function openDesk(options?: TestGateOptions) {
-  const { gate, receipts } = await openTestGate(policy, options);
+export async function openDesk(options?: TestGateOptions, document: object = policy) {
+  const { gate, receipts } = await openTestGate(document, options);
   const ran: { tool: string; args: unknown }[] = [];
   return {
     gate,

@@ -36,8 +36,19 @@ export function createDecisionPoint(options: Options): DecisionPoint {
   async function ask(call: ReadCall): Promise<Decision> {
     await present(call.sequenceId, call.agent, call.context);
     const answer: unknown = await gate.decide(inputOf(call));
-    if (isDecision(answer)) return answer;
-    throw new TypeError("the gate's answer is no decision");
+    if (!isDecision(answer)) throw new TypeError("the gate's answer is no decision");
+    if (answer.decision === "DENY" && !answer.proceed) await tell(call, answer);
+    return answer;
+  }
+
+  /** Whatever becomes of the telling, the call stays denied. */
+  async function tell({ tool, toolCallId }: ReadCall, { approval, message }: Deny): Promise<void> {
+    if (approval === undefined) return;
+    try {
+      await options.onApprovalRequired?.({ ...approval, tool, toolCallId, message });
+    } catch (error) {
+      warn("nobody may know of a call that waits for approval: onApprovalRequired failed", error);
+    }
   }
 
   /** Of decisions that nobody will take: the action was not begun, and the call may come again. */

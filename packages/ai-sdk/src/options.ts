@@ -1,5 +1,5 @@
 /** The options of `gateTools`: their shape, and their check at construction. */
-import type { Agent, Context, Gate } from "@stepgate/core";
+import type { Agent, ApprovalRequest, Context, Gate } from "@stepgate/core";
 import type { ToolSet } from "ai";
 
 /** What the `nonce` option is told of a call. */
@@ -7,6 +7,12 @@ export interface GatedCall<NAME extends string = string> {
   readonly tool: NAME;
   /** Absent where the provider gave none. */
   readonly toolCallId: string | undefined;
+}
+
+/** A call that waits for people: what they are shown and what they sign. */
+export interface RequiredApproval extends ApprovalRequest, GatedCall {
+  /** One sentence: what is asked, and of whom. */
+  readonly message: string;
 }
 
 /** What the adapter needs of a gate, in the process or over HTTP. */
@@ -25,6 +31,11 @@ export interface GateToolsOptions<TOOLS extends ToolSet> {
   readonly nonce?: (call: GatedCall<keyof TOOLS & string>) => string | undefined;
   /** Names of tools that run elsewhere: only `toolApproval` guards them, and their ALLOW stays open. */
   readonly clientTools?: readonly (keyof TOOLS & string)[];
+  /**
+   * Told of every call that people must approve, each time it is asked about, before the SDK goes on: here the
+   * application keeps the request for its approval route. Throwing is a process warning; the call is denied either way.
+   */
+  readonly onApprovalRequired?: (required: RequiredApproval) => void | Promise<void>;
 }
 
 /** The options once they are checked, whatever the names of the tools. */
@@ -35,6 +46,7 @@ export interface Options {
   readonly agent?: Agent | (() => Agent | undefined);
   readonly nonce?: (call: GatedCall) => string | undefined;
   readonly clientTools: ReadonlySet<string>;
+  readonly onApprovalRequired?: (required: RequiredApproval) => void | Promise<void>;
 }
 
 const METHODS = ["decide", "outcome", "open", "addContext", "state"] as const;
@@ -45,6 +57,7 @@ const NAMES: ReadonlySet<string> = new Set([
   "agent",
   "nonce",
   "clientTools",
+  "onApprovalRequired",
 ]);
 
 /** Reads the options once. @throws TypeError for missing, mistyped and unknown ones. */
@@ -53,7 +66,7 @@ export function readOptions<TOOLS extends ToolSet>(options: GateToolsOptions<TOO
     throw new TypeError("gateTools: options are required");
   const fault = faultOf(options);
   if (fault !== undefined) throw new TypeError(`gateTools: ${fault}`);
-  const { gate, sequenceId, context, agent, nonce, clientTools = [] } = options;
+  const { gate, sequenceId, context, agent, nonce, clientTools = [], onApprovalRequired } = options;
   return {
     gate,
     sequenceId,
@@ -62,15 +75,15 @@ export function readOptions<TOOLS extends ToolSet>(options: GateToolsOptions<TOO
     // Called with names of this very set only.
     ...(nonce === undefined ? {} : { nonce: nonce as NonNullable<Options["nonce"]> }),
     clientTools: new Set<string>(clientTools),
+    ...(onApprovalRequired === undefined ? {} : { onApprovalRequired }),
   };
 }
 
 function faultOf(
   options: Readonly<Record<keyof GateToolsOptions<ToolSet>, unknown>> | object,
 ): string | undefined {
-  const { gate, sequenceId, context, agent, nonce, clientTools } = options as Readonly<
-    Record<string, unknown>
-  >;
+  const { gate, sequenceId, context, agent, nonce, clientTools, onApprovalRequired } =
+    options as Readonly<Record<string, unknown>>;
   const unknown = Object.keys(options).find((name) => !NAMES.has(name));
   if (unknown !== undefined) return `unknown option '${unknown}'`;
   const missing = METHODS.find(
@@ -86,6 +99,8 @@ function faultOf(
   if (nonce !== undefined && typeof nonce !== "function") return "nonce must be a function";
   if (clientTools !== undefined && !isListOfNames(clientTools))
     return "clientTools must be a list of names";
+  if (onApprovalRequired !== undefined && typeof onApprovalRequired !== "function")
+    return "onApprovalRequired must be a function";
   return undefined;
 }
 

@@ -662,6 +662,7 @@ describe("construction refuses", () => {
       { clientTools: "confirm" },
       "clientTools must be a list of names",
     ],
+    ["a mistyped onApprovalRequired", plain, { onApprovalRequired: 1 }, "must be a function"],
     ["an unknown option", plain, { sequenceid: RUN }, "unknown option 'sequenceid'"],
   ])("%s", async (_name, tools, changed, message) => {
     const { gate } = await openDesk();

@@ -5,7 +5,7 @@ import { tool } from "ai";
 import { z } from "zod";
 
 /** Look up first, then any number of refunds, then close; browse at any time. `wipe` is not in it. */
-const policy = {
+export const policy = {
   schema: "stepgate.policy/1",
   id: "orders",
   version: "1",
@@ -42,8 +42,11 @@ export interface OrderDesk extends TestGate {
 export const RUN = "run-1";
 
 /** Opens the desk. */
-export async function openDesk(options?: TestGateOptions): Promise<OrderDesk> {
-  const opened = await openTestGate(policy, options);
+export async function openDesk(
+  options?: TestGateOptions,
+  document: object = policy,
+): Promise<OrderDesk> {
+  const opened = await openTestGate(document, options);
   return {
     ...opened,
     chain: async (sequenceId = RUN) => (await opened.receipts(sequenceId)).map(inWords),

@@ -107,6 +107,23 @@ export const ways: readonly (readonly [name: string, way: Way])[] = [
 /** The first way, where a test needs only one. */
 export const generate: Way = async (settings) => ran(await generateText(withDefaults(settings)));
 
+/** The history that a browser sends after a person has answered the pending approval. */
+export function answered(messages: readonly ModelMessage[], approved: boolean): ModelMessage[] {
+  const parts = messages.flatMap(({ role, content }) =>
+    role === "assistant" && typeof content !== "string" ? content : [],
+  );
+  const request = parts.find((part) => part.type === "tool-approval-request");
+  if (request === undefined) throw new Error("no approval was asked for");
+  return [
+    { role: "user", content: "go" },
+    ...messages,
+    {
+      role: "tool",
+      content: [{ type: "tool-approval-response", approvalId: request.approvalId, approved }],
+    },
+  ];
+}
+
 function contentOf(turn: Turn): readonly LanguageModelV4Content[] {
   if (typeof turn === "string") return [{ type: "text", text: turn }];
   if ("raw" in turn) return turn.raw;

@@ -1,7 +1,6 @@
 /** `toolApproval`: the SDK's native denial, client tools and people, over one decision a call. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
-import type { Deny, Gate } from "@stepgate/core";
 import {
   convertToModelMessages,
   generateText,
@@ -18,9 +17,9 @@ import {
 import { MockLanguageModelV4 } from "ai/test";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { denialOf, gateTools, toolApproval } from "../src/index.ts";
+import { gateTools, toolApproval } from "../src/index.ts";
 import { counter, openDesk, replaced, RUN } from "./order-desk.ts";
-import { generate, scriptedModel, toldTheModel, ways } from "./scripted-model.ts";
+import { answered, generate, scriptedModel, toldTheModel, ways } from "./scripted-model.ts";
 
 const lookUp = { id: "c1", tool: "getOrder", input: { order: 17 } };
 const wipe = { id: "c3", tool: "wipe", input: {} };
@@ -436,23 +435,6 @@ describe("a client tool", () => {
   });
 });
 
-/** The history that a browser sends after a person has answered the pending approval. */
-function answered(messages: readonly ModelMessage[], approved: boolean): ModelMessage[] {
-  const parts = messages.flatMap(({ role, content }) =>
-    role === "assistant" && typeof content !== "string" ? content : [],
-  );
-  const request = parts.find((part) => part.type === "tool-approval-request");
-  if (request === undefined) throw new Error("no approval was asked for");
-  return [
-    { role: "user", content: "go" },
-    ...messages,
-    {
-      role: "tool",
-      content: [{ type: "tool-approval-response", approvalId: request.approvalId, approved }],
-    },
-  ];
-}
-
 describe("a tool's own needsApproval", () => {
   const cautious = () => {
     const { tools, runs } = counter();
@@ -641,76 +623,5 @@ describe("a tool's own needsApproval", () => {
     });
     expect(runs).toEqual(["getOrder 17"]);
     expect(await chain()).toEqual(["open", "ALLOW getOrder", "succeeded"]);
-  });
-});
-
-describe("a gate that asks for a person's approval", () => {
-  /** A real gate behind one rule that it does not have yet: until `approved`, look-ups wait for a person. */
-  const waiting = (gate: Gate, state: { approved: boolean }) =>
-    replaced(gate, {
-      decide: async (input) => {
-        const deny: Deny = {
-          decision: "DENY",
-          proceed: false,
-          deny_code: "APPROVAL_REQUIRED",
-          message: "a person of finance must approve this.",
-        };
-        return state.approved ? gate.decide(input) : deny;
-      },
-    });
-
-  test("makes the SDK ask, with the reason, and the approved call runs in the next request, once", async () => {
-    const { gate, chain } = await openDesk();
-    const { tools, runs } = counter();
-    const state = { approved: false };
-    const request = (messages?: ModelMessage[]) => {
-      const gated = gateTools(tools, { gate: waiting(gate, state), sequenceId: RUN });
-      const model = scriptedModel(...(messages === undefined ? [[lookUp]] : []));
-      return generate({
-        model,
-        tools: gated,
-        toolApproval: toolApproval(gated) as never,
-        ...(messages && { messages }),
-      });
-    };
-    const first = await request();
-    expect(first.parts.find(({ type }) => type === "tool-approval-request")).toMatchObject({
-      reason: "APPROVAL_REQUIRED: a person of finance must approve this.",
-    });
-    expect(runs).toEqual([]);
-    state.approved = true;
-    const history = answered(first.responseMessages, true);
-    await request(structuredClone(history));
-    await request(structuredClone(history));
-    expect(runs).toEqual(["getOrder 17"]);
-    expect(await chain()).toEqual([
-      "open",
-      "ALLOW getOrder",
-      "succeeded",
-      "DENY getOrder REPLAY_NONCE",
-    ]);
-  });
-
-  test("is not moved by approved: true in the messages", async () => {
-    const { gate } = await openDesk();
-    const { tools, runs } = counter();
-    const gated = gateTools(tools, { gate: waiting(gate, { approved: false }), sequenceId: RUN });
-    const settings = { tools: gated, toolApproval: toolApproval(gated) as never };
-    const first = await generate({ model: scriptedModel([lookUp]), ...settings });
-    const model = scriptedModel();
-    await generate({ model, ...settings, messages: answered(first.responseMessages, true) });
-    expect(runs).toEqual([]);
-    expect(toldTheModel(model)).toContain("DeniedError: APPROVAL_REQUIRED");
-  });
-
-  test("is a denial in execute alone", async () => {
-    const { gate } = await openDesk();
-    const { tools, runs } = counter();
-    const gated = gateTools(tools, { gate: waiting(gate, { approved: false }), sequenceId: RUN });
-    const { parts } = await generate({ model: scriptedModel([lookUp]), tools: gated });
-    expect(denialOf(parts.find(({ type }) => type === "tool-error")?.error)?.deny_code).toBe(
-      "APPROVAL_REQUIRED",
-    );
-    expect(runs).toEqual([]);
   });
 });

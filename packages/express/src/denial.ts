@@ -48,6 +48,7 @@ const RETRY_AFTER_S = "1";
 
 function problemOf(denied: Deny, status: number): Record<string, unknown> {
   const { deny_code: code, message: detail, receipt, earlier } = denied;
+  const approval = howToApprove(denied);
   return {
     type: `urn:stepgate:denial:${code}`,
     title: TITLES[code],
@@ -61,7 +62,20 @@ function problemOf(denied: Deny, status: number): Record<string, unknown> {
     code,
     ...(receipt === undefined ? {} : { receipt }),
     ...(earlier === undefined ? {} : { earlier }),
+    ...(approval === undefined ? {} : { approval }),
   };
+}
+
+/**
+ * What an approver signs, who may, and the nonce under which the same request then runs. Neither arguments nor their key:
+ * the client is not the approver. A handler of `onDeny: "next"` finds both in the error's decision.
+ */
+function howToApprove({ approval, receipt }: Deny): Record<string, unknown> | undefined {
+  if (approval === undefined || receipt === undefined) return undefined;
+  const { log_id, sequence_id, request, count, roles } = approval;
+  const { nonce } = receipt;
+  const command = `stepgate approve --sequence ${sequence_id} --request ${request} --key KEY`;
+  return { log_id, sequence_id, request, count, roles, nonce, command };
 }
 
 const TITLES: Readonly<Record<DenyCode, string>> = {

@@ -108,7 +108,7 @@ function decisions(
 
 /** So many earlier calls: allowed ones, and denied ones where the order is plain and admits each step once. */
 function stateAfter(policy: CompiledPolicy, call: CallForm, length: number): SequenceState {
-  const state = openState(opening(policy), "sha256:open");
+  const state = openState(opening(policy), "sha256:open", policy);
   const answer =
     call.tool === undefined
       ? { decision: "DENY" as const, deny_code: "SEQUENCE_VIOLATION" as const, rule: "sequence" }
@@ -124,7 +124,7 @@ function stateAfter(policy: CompiledPolicy, call: CallForm, length: number): Seq
       ...answer,
       seq,
     };
-    applyReceipt(state, record, `sha256:${seq}`, policy);
+    applyReceipt(state, record, `sha256:${seq}`);
   }
   return state;
 }

@@ -1,5 +1,4 @@
 /** Receipts in a file, as a store in memory that a gate can go on from. */
-import { createReadStream } from "node:fs";
 import {
   createVerifier,
   type FindingCode,
@@ -9,7 +8,7 @@ import {
   recordHash,
   type Store,
 } from "@stepgate/core";
-import { decodeText, readLines, reasonOf, unreadable } from "./reading.ts";
+import { decodeText, fileChunks, readLines, unreadable } from "./reading.ts";
 
 /** A store, and the mode of the log that it holds. */
 export interface History {
@@ -31,7 +30,7 @@ export async function readHistory(
   if (file === undefined || sequence === undefined) return { store, mode };
   // Without keys a verifier still knows what is a record; whose it is, is `stepgate verify`'s business.
   const verifier = createVerifier({ keys: new Map() });
-  for await (const { bytes, number } of readLines(streamOf(file), file)) {
+  for await (const { bytes, number } of readLines(fileChunks(file), file)) {
     const at = `${file}:${number}:1`;
     const finding = verifier.line(bytes);
     if (finding !== undefined && NO_RECORD.has(finding.code))
@@ -62,11 +61,3 @@ const NO_RECORD: ReadonlySet<FindingCode> = new Set<FindingCode>([
   "UNKNOWN_MEMBER",
   "MALFORMED",
 ]);
-
-async function* streamOf(file: string): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of createReadStream(file)) yield chunk as Uint8Array;
-  } catch (cause) {
-    throw unreadable(file, reasonOf(cause), cause);
-  }
-}

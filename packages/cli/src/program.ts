@@ -12,6 +12,7 @@ import { addInit } from "./commands/init.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addReceipts } from "./commands/receipts.ts";
 import { addSeal } from "./commands/seal.ts";
+import { addSimulate } from "./commands/simulate.ts";
 import { addTest } from "./commands/test.ts";
 import { addVerify } from "./commands/verify.ts";
 import { createOutput, type ExitCode, type Output, type Terminal } from "./output.ts";
@@ -68,6 +69,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
   addDiff(program, define);
   addGraph(program, define);
   addExplain(program, define);
+  addSimulate(program, define);
   addDecide(program, define, terminal.stdin);
   addReceipts(program, define);
   addVerify(program, define);

@@ -1,6 +1,9 @@
 /** Reading what people and programs wrote: files, strict JSON and lines, every fault at `file:line:column`. */
+import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { createGunzip } from "node:zlib";
 import { GateError, type Json, JsonError, type JsonLimits, parseStrictJson } from "@stepgate/core";
 
 /** A file's text, which must be UTF-8. @throws GateError INVALID_INPUT, `file: reason`. */
@@ -23,11 +26,13 @@ export function fileName(file: string | URL): string {
 /** Bytes as text. @throws GateError INVALID_INPUT where they are not UTF-8. */
 export function decodeText(bytes: Uint8Array, name: string): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch (cause) {
     throw unreadable(name, "is not UTF-8 text", cause);
   }
 }
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * JSON text to a value, strictly: duplicate members and integers that would lose digits are refused.
@@ -47,6 +52,26 @@ export function readJson(text: string, name: string, line = 1, limits: JsonLimit
 /** Of a longer text the beginning must do: nobody looks for a column in it. */
 const MAX_POINTED_AT = 1024 * 1024;
 
+const CHUNK_BYTES = 1024 * 1024;
+
+/** A file's bytes in chunks; of a `.gz` what it holds. @throws GateError INVALID_INPUT, `file: reason`. */
+export async function* fileChunks(file: string): AsyncGenerator<Uint8Array> {
+  try {
+    const stored = createReadStream(file, { highWaterMark: CHUNK_BYTES });
+    if (file.endsWith(".gz")) yield* unpacked(stored);
+    else for await (const chunk of stored) yield chunk as Uint8Array;
+  } catch (cause) {
+    throw unreadable(file, reasonOf(cause), cause);
+  }
+}
+
+async function* unpacked(stored: Readable): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
+  // `pipe` would lose the errors of the file.
+  stored.on("error", (error) => gunzip.destroy(error)).pipe(gunzip);
+  for await (const chunk of gunzip) yield chunk as Uint8Array;
+}
+
 /** A line of a stream, without its line feed, and its number from 1. */
 export interface Line {
   readonly number: number;
@@ -65,7 +90,8 @@ export async function* readLines(
   let parts: Uint8Array[] = [];
   let length = 0;
   const take = (bytes: Uint8Array): Line => {
-    const line = { number: ++number, bytes: Buffer.concat([...parts, bytes]) };
+    const whole = parts.length === 0 ? bytes : Buffer.concat([...parts, bytes]);
+    const line = { number: ++number, bytes: whole };
     parts = [];
     length = 0;
     return line;

@@ -15,6 +15,12 @@ export {
   type JsonLimits,
   type JsonObject,
 } from "./canonical-json.ts";
+export {
+  createSimulation,
+  type SimulatedDecision,
+  type SimulatedSequence,
+  type Simulation,
+} from "./simulation.ts";
 export { parseStrictJson } from "./strict-json.ts";
 export type {
   Automaton,

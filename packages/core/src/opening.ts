@@ -11,7 +11,8 @@ import { type ContextReceipt, type OpenReceipt, RECEIPT_VERSION } from "./receip
 import { openState, type SequenceState } from "./sequence-state.ts";
 import type { StoredDocument } from "./store.ts";
 
-const CONTEXT_LIMITS: JsonLimits = {
+/** Caps on a context. */
+export const CONTEXT_LIMITS: JsonLimits = {
   bytes: 64 * 1024,
   depth: 16,
   keys: 10_000,

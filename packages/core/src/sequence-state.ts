@@ -222,7 +222,11 @@ function applyOutcome(state: SequenceState, receipt: OutcomeReceipt): void {
   if (allow.use.latest === receipt.decision_hash) allow.use.status = receipt.status;
 }
 
-function advance(state: SequenceState, receipt: DecisionReceipt, hash: string): void {
+/** What of an ALLOW moves its sequence on. */
+export type Advance = CallMembers & Pick<DecisionReceipt, "seq" | "sealed" | "effects">;
+
+/** Moves order, seal, constraints, binds and limits on by one ALLOW. */
+export function advance(state: SequenceState, receipt: Advance, hash: string): void {
   const { policy } = state;
   if (receipt.sealed) state.sealed = { by: hash, seq: receipt.seq, person: false };
   for (const [name, digest] of Object.entries(receipt.effects?.binds ?? {}))

@@ -1,5 +1,4 @@
 /** `stepgate verify`: receipts in a file against trusted keys; no network, no gate, no store. */
-import { createReadStream } from "node:fs";
 import {
   type CompiledPolicy,
   GateError,
@@ -13,7 +12,7 @@ import { type Command, Option } from "commander";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import { readPolicyFile } from "../policy-file.ts";
 import type { Define } from "../program.ts";
-import { readBytes, readJson, readText, reasonOf, unreadable } from "../reading.ts";
+import { fileChunks, readBytes, readJson, readText, reasonOf } from "../reading.ts";
 
 interface VerifyOptions {
   readonly keys: string;
@@ -57,7 +56,6 @@ function append(value: string, earlier: readonly string[]): readonly string[] {
   return [...earlier, value];
 }
 
-const CHUNK_BYTES = 1024 * 1024;
 const EXITS: Readonly<Record<VerificationReport["result"], ExitCode>> = {
   sound: 0,
   invalid: 1,
@@ -70,7 +68,7 @@ async function verify(output: Output, file: string, options: VerifyOptions): Pro
   for (const path of options.policy) policies.push((await readPolicyFile(path)).policy);
   const hmacKeys = Object.fromEntries(await Promise.all(options.hmacKey.map(readSecret)));
   const progress = output.progress("bytes");
-  const report = await verifyFile(chunksOf(file), {
+  const report = await verifyFile(fileChunks(file), {
     keys,
     require: options.require,
     hmacKeys,
@@ -95,15 +93,6 @@ async function readSecret(option: string): Promise<readonly [id: string, secret:
   if (id === undefined || file === undefined)
     throw new GateError("INVALID_INPUT", "--hmac-key: write ID=FILE");
   return [id, await readBytes(file)];
-}
-
-async function* chunksOf(file: string): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES }))
-      yield chunk as Uint8Array;
-  } catch (cause) {
-    throw unreadable(file, reasonOf(cause), cause);
-  }
 }
 
 async function print(output: Output, file: string, report: VerificationReport): Promise<void> {

@@ -3,7 +3,13 @@
  * requests, the same `decide`, the same fold of an ALLOW. For what only wants to know the answers.
  */
 import { isInvalid, readActionRequest } from "./action-request.ts";
-import { canonicalCopy, type Json, type JsonObject, setMember } from "./canonical-json.ts";
+import {
+  canonicalCopy,
+  canonicalize,
+  type Json,
+  type JsonObject,
+  setMember,
+} from "./canonical-json.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
 import type { Grounds } from "./conditions.ts";
 import { movedCounters } from "./counters.ts";
@@ -14,6 +20,7 @@ import type { Agent, Context } from "./gate.ts";
 import { CONTEXT_LIMITS, ownerOf } from "./opening.ts";
 import { type OpenReceipt, RECEIPT_VERSION } from "./receipt.ts";
 import { advance, openState, type SequenceState } from "./sequence-state.ts";
+import { parseStrictJson } from "./strict-json.ts";
 
 /** What the gate would answer. */
 export type SimulatedDecision =
@@ -43,33 +50,67 @@ export interface Simulation {
  * run.decide({ sequence_id: "s", tool: "get_order", args: { order: 17 } }); // { decision: "ALLOW" }
  */
 export function createSimulation(): Simulation {
-  const counted = new Map<string, Decimal>();
-  return { open: (policy, owner = {}) => openSimulated(policy, owner, counted) };
+  const shared: Shared = { counted: new Map(), contexts: new Map() };
+  return { open: (policy, owner = {}) => openSimulated(policy, owner, shared) };
+}
+
+/** What sequences of one simulation have in common. */
+interface Shared {
+  readonly counted: Map<string, Decimal>;
+  /** The contexts of the sequences that were decided last, by sequence. */
+  readonly contexts: Map<SequenceState, JsonObject>;
 }
 
 function openSimulated(
   policy: CompiledPolicy | undefined,
   owner: Agent,
-  counted: Map<string, Decimal>,
+  shared: Shared,
 ): SimulatedSequence {
-  const state = policy && simulatedState(policy, owner);
-  let context: JsonObject = NO_CONTEXT;
+  const state = simulatedState(policy, owner);
+  let contextText = "{}";
   return {
     addContext(added) {
-      context = withContext(context, added);
+      contextText = mergedContext(contextText, added);
+      shared.contexts.delete(state);
     },
     decide(call) {
       const request = readActionRequest(call, FILLING);
       if (isInvalid(request)) return invalid(request.member);
       if (request.agent_id !== owner.agent_id) return invalid("agent_id");
       if (request.tenant !== owner.tenant) return invalid("tenant");
-      if (state === undefined) return deny("POLICY_UNAVAILABLE", "policy");
-      const { args, nonce } = request;
-      const input = { call: request.call, nonce, args_digest: "", ts_ms: NOW };
-      const grounds = { ...NO_GROUNDS, args, context, counted };
-      return take(decide(policy, state, input, MOMENT, grounds), state, counted);
+      const input = { call: request.call, nonce: request.nonce, args_digest: "", ts_ms: NOW };
+      const context = contextOf(state, contextText, shared.contexts);
+      const grounds = { ...NO_GROUNDS, args: request.args, context, counted: shared.counted };
+      return take(decide(policy, state, input, MOMENT, grounds), state, shared.counted);
     },
   };
+}
+
+/** Of a context mostly the text is kept: what conditions make of it can be many times its size. */
+function contextOf(
+  state: SequenceState,
+  text: string,
+  contexts: Map<SequenceState, JsonObject>,
+): JsonObject {
+  const known = contexts.get(state);
+  if (known !== undefined) return known;
+  const context = parseStrictJson(text) as JsonObject;
+  for (const oldest of contexts.keys()) {
+    if (contexts.size < MOST_CONTEXTS) break;
+    contexts.delete(oldest);
+  }
+  contexts.set(state, context);
+  return context;
+}
+
+const MOST_CONTEXTS = 1000;
+
+/** Members of a later context replace earlier ones of the same name. */
+function mergedContext(text: string, added: Context): string {
+  const merged: Record<string, Json> = { ...(parseStrictJson(text) as JsonObject) };
+  const { copy } = canonicalCopy(added, CONTEXT_LIMITS);
+  for (const [name, value] of Object.entries(copy as JsonObject)) setMember(merged, name, value);
+  return canonicalize(merged);
 }
 
 function take(
@@ -91,7 +132,6 @@ const MOMENT = { clock: NOW, record: NOW };
 /** Nonces are not looked at: each call has one of its own. */
 const FILLING = { now: NOW, random: () => "simulated-simulated-si" };
 const ALLOWED: SimulatedDecision = { decision: "ALLOW" };
-const NO_CONTEXT: JsonObject = {};
 /** No digest leaves the simulation, so a value stands for itself. */
 const NO_GROUNDS: Pick<Grounds, "bindDigest" | "rolesOf"> = {
   bindDigest: (canonicalValue) => canonicalValue,
@@ -102,8 +142,8 @@ const NO_GROUNDS: Pick<Grounds, "bindDigest" | "rolesOf"> = {
  * There may be millions of sequences. INVARIANT: what only records change (nonces, attempts, outcomes, approvals) is one
  * empty map for all of them, since nothing here writes records; and so is the rest, where no conditions count.
  */
-function simulatedState(policy: CompiledPolicy, owner: Agent): SequenceState {
-  const { id, version, digest } = policy;
+function simulatedState(policy: CompiledPolicy | undefined, owner: Agent): SequenceState {
+  const { id = "", version = "", digest = "" } = policy ?? {};
   const opened: OpenReceipt = {
     ...OPENED,
     policy_id: id,
@@ -111,9 +151,10 @@ function simulatedState(policy: CompiledPolicy, owner: Agent): SequenceState {
     policy_digest: digest,
     ...ownerOf(owner),
   };
-  const counts = hasConditions(policy)
-    ? { binds: new Map(), totals: new Map(), calls: new Map() }
-    : {};
+  const counts =
+    policy !== undefined && hasConditions(policy)
+      ? { binds: new Map(), totals: new Map(), calls: new Map() }
+      : {};
   return { ...EMPTY, opened, policy, fired: [], ...counts };
 }
 
@@ -137,14 +178,6 @@ function hasConditions({ functions, tools }: CompiledPolicy): boolean {
   return [...functions.values(), ...tools.values()].some(
     ({ conditions }) => conditions !== undefined,
   );
-}
-
-/** A new object, so that what was made of the old one for its conditions is not taken for this one's. */
-function withContext(context: JsonObject, added: Context): JsonObject {
-  const merged: Record<string, Json> = { ...context };
-  const { copy } = canonicalCopy(added, CONTEXT_LIMITS);
-  for (const [name, value] of Object.entries(copy as JsonObject)) setMember(merged, name, value);
-  return merged;
 }
 
 function invalid(member: string): SimulatedDecision {

@@ -83,3 +83,82 @@ test("a policy without tests says so and is fine; one that does not load is exit
   expect((await run(join(cwd, "none.yaml"))).code).toBe(2);
   expect((await run(join(cwd, "plain.yaml"), "--junit", cwd)).code).toBe(2);
 });
+
+test("context, agent and tenant of a test count, and so do arguments, limits and approvals", async () => {
+  const cwd = temporaryFolder({ "policy.yaml": LEVEL_2, "wrong.yaml": WRONG });
+  expect(await run(join(cwd, "policy.yaml"))).toMatchObject({ code: 0, stderr: "" });
+  const { code, stdout, stderr } = await run(join(cwd, "wrong.yaml"));
+  expect(code).toBe(1);
+  expect(stdout).toContain("2 passed, 3 failed\n");
+  const told = stderr.split("\n").filter((line) => line.includes("expected"));
+  expect(told.map((line) => /expected (.*?):/.exec(line)?.[1])).toEqual([
+    "APPROVAL_REQUIRED, got ARGUMENT_VIOLATION",
+    "ALLOW, got ARGUMENT_VIOLATION",
+    "LIMIT_EXCEEDED, got ARGUMENT_VIOLATION",
+    "ALLOW, got ARGUMENT_VIOLATION",
+    "ALLOW, got SEQUENCE_VIOLATION",
+    "ARGUMENT_VIOLATION, got ALLOW",
+    "ACTION_NOT_ALLOWED, got ALLOW",
+  ]);
+});
+
+const LEVEL_2 = `schema: stepgate.policy/1
+id: refunds
+version: "1"
+sequence: look, refund{1,2}, close
+functions:
+  look: [READ]
+  refund: [WRITE]
+  close: [SEAL]
+tools:
+  get_order: { function: look, action: READ }
+  refund:
+    function: refund
+    action: WRITE
+    args: { type: object, required: [order, amount], properties: { order: { type: string }, amount: { type: number } }, additionalProperties: false }
+    when: args.amount < 1000.0 && tenant == "eu"
+    grounded: { order: context.request }
+    ungrounded: [amount]
+    bind: { order: args.order }
+    limits: { sum: { of: args.amount, max: 150 } }
+    approval: { when: args.amount > 100.0, by: [finance] }
+agents: { "desk-*": {}, "intern-*": { functions: { refund: [] } } }
+tests:
+  - name: what the customer asked for is refunded
+    agent_id: desk-1
+    tenant: eu
+    context: { request: refund order A17 please }
+    calls:
+      - { tool: refund, args: { order: A17, amount: 5 }, expect: SEQUENCE_VIOLATION }
+      - { tool: get_order, expect: ALLOW }
+      - { tool: refund, args: { order: A18, amount: 5 }, expect: ARGUMENT_VIOLATION }
+      - { tool: refund, args: { order: A17, amount: 101 }, expect: APPROVAL_REQUIRED }
+      - { tool: refund, args: { order: A17, amount: 100 }, expect: ALLOW }
+      - { tool: refund, args: { order: A17, amount: 51 }, expect: LIMIT_EXCEEDED }
+      - { tool: refund, args: { order: A17, amount: 50 }, expect: ALLOW }
+      - { function: close, action_type: SEAL, expect: ALLOW }
+  - name: nowhere but in Europe
+    agent_id: desk-1
+    tenant: us
+    context: { request: refund order A17 please }
+    calls:
+      - { tool: get_order, expect: ALLOW }
+      - { tool: refund, args: { order: A17, amount: 5 }, expect: ARGUMENT_VIOLATION }
+  - name: an intern looks only
+    agent_id: intern-2
+    tenant: eu
+    context: { request: refund order A17 please }
+    calls:
+      - { tool: get_order, expect: ALLOW }
+      - { tool: refund, args: { order: A17, amount: 5 }, expect: ACTION_NOT_ALLOWED }
+  - name: no one without a name
+    calls: [{ tool: get_order, expect: ACTION_NOT_ALLOWED }]
+  - name: another agent's call is none of this sequence
+    agent_id: desk-1
+    calls: [{ tool: get_order, agent_id: desk-2, expect: INVALID_REQUEST }]
+`;
+
+/** The same without the words of the customer, in Europe, and with no intern. */
+const WRONG = LEVEL_2.replace("refund order A17 please", "refund something please")
+  .replace("tenant: us", "tenant: eu")
+  .replace("agent_id: intern-2", "agent_id: desk-2");

@@ -13,11 +13,10 @@ export function* schemaFindings(schema: z.ZodType, document: unknown): Generator
 
 /** A member that is misspelt is missing too, and only its spelling is worth a word. */
 function causes(issues: readonly Issue[]): readonly Issue[] {
-  const misspelt = issues.filter(({ code }) => code === "unrecognized_keys");
-  return issues.filter(
-    ({ code, path }) =>
-      code !== "custom" || !misspelt.some((issue) => issue.path.join() === path.join()),
+  const misspelt = new Set(
+    issues.filter(({ code }) => code === "unrecognized_keys").map(({ path }) => path.join("\n")),
   );
+  return issues.filter(({ code, path }) => code !== "custom" || !misspelt.has(path.join("\n")));
 }
 
 function* findingsOf(issue: Issue, root: Path, document: unknown): Generator<Finding> {

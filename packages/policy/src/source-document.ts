@@ -100,7 +100,7 @@ function compose(reading: Reading): ParsedNode | undefined {
   // Of a broken document the first error is the cause; the parser's others are mostly echoes of it.
   const [broken] = documents.flatMap((document) => [...document.errors, ...document.warnings]);
   if (broken !== undefined && !isRefused(broken.pos[0], reading))
-    refuse(reading, [], broken.pos[0], broken.message);
+    refuse(reading, [], broken.pos[0], reasonOf(broken));
   const [document, second] = documents;
   if (second !== undefined)
     refuse(reading, [], second.range[0], "a policy is one document; here a second one begins");
@@ -109,6 +109,10 @@ function compose(reading: Reading): ParsedNode | undefined {
     refuse(reading, [], 0, "the policy is empty");
   else return document.contents;
   return undefined;
+}
+
+function reasonOf({ code, message }: { readonly code: string; readonly message: string }): string {
+  return code === "RESOURCE_EXHAUSTION" ? "nested too deeply" : message;
 }
 
 /** A tag or directive that the parser does not know was refused already, as all of them are. */

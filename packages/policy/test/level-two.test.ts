@@ -15,13 +15,10 @@ import { describe, expect, test } from "vitest";
 import { parsePolicy } from "../src/index.ts";
 import { PAYMENTS } from "./payments.ts";
 
-interface Call {
-  readonly tool?: string;
-  readonly function?: string;
-  readonly action_type?: string;
-  readonly step?: string;
-  readonly args?: JsonObject;
-}
+type Call = { readonly args?: JsonObject } & (
+  | { readonly tool: string }
+  | { readonly function: string; readonly action_type: string }
+);
 
 type Owner = Omit<Opening, "sequence_id">;
 

@@ -1,8 +1,23 @@
 /** Level 2 as the gate gets it: closures that decide as the page says, and tables in an order that no spelling changes. */
-import type { CompiledConditions, CompiledPolicy, JsonObject, Scope } from "@stepgate/core";
+import type {
+  CallSelector,
+  CompiledConditions,
+  CompiledPolicy,
+  JsonObject,
+  Scope,
+} from "@stepgate/core";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { compilePolicy, type ConditionEntries, parsePolicy } from "../src/index.ts";
+import {
+  checkPolicy,
+  compilePolicy,
+  type ConditionEntries,
+  diffPolicies,
+  parsePolicy,
+} from "../src/index.ts";
+import { plainPolicy } from "./arbitrary-policy.ts";
 import { PAYMENTS } from "./payments.ts";
+import { compilePlain, type PlainPolicy } from "./plain-policy.ts";
 
 const BASE = {
   schema: "stepgate.policy/1",
@@ -272,3 +287,65 @@ describe("an argument that equals its schema's default is not grounded", () => {
     expect(holds(policy, "b", "t")).toBe(false);
   });
 });
+
+describe("for random policies", () => {
+  test("text, limits, constraints, forbid and agents decide like tables written by hand", () => {
+    let loaded = 0;
+    fc.assert(
+      fc.property(plainPolicy, (plain) => {
+        const byHand = compilePlain(plain);
+        const { policy } = checkPolicy(JSON.stringify(documentOf(plain, byHand)));
+        // What can never be completed does not load.
+        if (policy === undefined) return;
+        loaded += 1;
+        const { newlyAllowed, newlyDenied, unknown } = diffPolicies(byHand, policy);
+        expect([...newlyAllowed, ...newlyDenied, ...unknown]).toEqual([]);
+        expect(policy.constraints).toEqual(byHand.constraints);
+        expect(policy.agents?.map(({ functions, pattern }) => [pattern, functions])).toEqual(
+          byHand.agents?.map(({ functions, pattern }) => [pattern, functions]),
+        );
+      }),
+      { numRuns: 150 },
+    );
+    expect(loaded).toBeGreaterThan(20);
+  });
+});
+
+/** The policy as it would be written. */
+function documentOf(plain: PlainPolicy, { normalForm }: CompiledPolicy): object {
+  const conditions = ({ max, when }: { readonly max?: number; readonly when?: string }) => ({
+    ...(max !== undefined && { limits: { calls: max } }),
+    ...(when !== undefined && { when }),
+  });
+  const selector = ({ member, name }: CallSelector) => ({
+    [member === "action_type" ? "action" : member]: name,
+  });
+  const agents = Object.entries(plain.agents ?? {}).map(([pattern, functions]) => [
+    pattern,
+    { functions },
+  ]);
+  return {
+    schema: "stepgate.policy/1",
+    id: "plain",
+    version: "1",
+    sequence: JSON.parse(normalForm).sequence,
+    functions: Object.fromEntries(
+      plain.functions.map(({ name, step, actions, ...rest }) => [
+        name,
+        { step, actions, ...conditions(rest) },
+      ]),
+    ),
+    tools: Object.fromEntries(
+      plain.tools.map(({ name, functions, action, ...rest }) => [
+        name,
+        { function: functions, action, ...conditions(rest) },
+      ]),
+    ),
+    constraints: plain.constraints.map(({ kind, first, second }) => ({
+      [kind]: [selector(first), selector(second)],
+    })),
+    forbid: plain.forbid,
+    ...(plain.agents && { agents: Object.fromEntries(agents) }),
+    sealOn: plain.sealOn,
+  };
+}

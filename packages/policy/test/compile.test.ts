@@ -174,7 +174,7 @@ describe("tables", () => {
     expect(limits(0.1)).toBe("0.1");
     expect(limits(50_000)).toBe("50000");
     expect(limits(9_007_199_254_740_991)).toBe("9007199254740991");
-    expect(limits(1e-7)).toBe("1e-7");
+    expect(limits(1e-7)).toBe("0.0000001");
   });
 
   test("split paths at their dots, and names in them are no more than names", () => {
@@ -206,6 +206,17 @@ describe("tables", () => {
     expect(forbid).toEqual([
       { actions: new Set(["Z"]) },
       { functions: new Set(["c"]), steps: new Set(["a"]) },
+    ]);
+  });
+
+  test("of forbid match an agent by any of the patterns", () => {
+    const { forbid } = onTool({}, { forbid: [{ actions: ["Z"], agents: ["bot-*", "*-eu"] }] });
+    const [item] = must(forbid);
+    expect(["bot-1", "me-eu", "me", ""].map((agent) => item?.agents?.(agent))).toEqual([
+      true,
+      true,
+      false,
+      false,
     ]);
   });
 
@@ -276,6 +287,20 @@ describe("an argument that equals its schema's default is not grounded", () => {
     });
     expect(holds(two, "b", "t")).toBe(false);
     expect(holds(two, "b", "o")).toBe(false);
+  });
+
+  test("of the functions of a tool that can stand for its calls, and no others", () => {
+    const policy = compilePolicy({
+      ...BASE,
+      functions: {
+        a: ["X"],
+        b: { actions: ["Y"], args: schema("f") },
+        c: { step: "a", actions: ["Z"], args: schema("c") },
+      },
+      tools: { pay: { function: ["c", "b"], action: "Y", grounded } },
+    });
+    expect(holds(policy, "pay", "f")).toBe(true);
+    expect(holds(policy, "pay", "c")).toBe(false);
   });
 
   test("and a call that no tool stands for has the function's alone", () => {

@@ -97,6 +97,11 @@ describe("a path that no schema has", () => {
       "bind: { id: args.x }",
       `, args: { type: object, properties: { x: {} } }`,
     ],
+    [
+      "one of two schemas has it",
+      `bind: { id: args.x }, ${args}`,
+      ", args: { type: object, properties: { x: {} } }",
+    ],
     ["there is no schema", "bind: { id: args.x }", ""],
     ["the schema says nothing of members", "bind: { id: args.x }, args: { type: object }", ""],
     [

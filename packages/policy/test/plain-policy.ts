@@ -62,7 +62,7 @@ export interface PlainPolicy {
 }
 
 /** Infinity is written out as no upper bound. */
-function orderText(order: PlainOrder): string {
+export function orderText(order: PlainOrder): string {
   if (order.kind === "step") return order.name;
   if (order.kind === "repeat")
     return `(${orderText(order.item)}){${order.min},${order.max === Infinity ? "" : order.max}}`;

@@ -1,6 +1,7 @@
 /** What a policy can never do is found where it is loaded and checked: at its line, with a shortest run that shows it. */
 import { describe, expect, test } from "vitest";
 import {
+  callText,
   checkPolicy,
   compilePolicy,
   parsePolicy,
@@ -210,6 +211,97 @@ test("warnings explain an error that stands beside them", () => {
     "unreachable-step sequence",
     "empty-actions functions.b",
   ]);
+});
+
+describe("what stands beside the order is pointed at", () => {
+  const text = (order: string, rest: string): string => `schema: stepgate.policy/1
+id: x
+version: "1"
+sequence: ${order}
+functions:
+  a: [X]
+  b:
+    actions: [X, Y]
+    limits:
+      calls: 3
+${rest}`;
+
+  test.each<[string, string, readonly string[]]>([
+    [
+      "a constraint that the order contradicts",
+      text("a, b", "constraints:\n  - precedence: [a, b]\n  - precedence: [b, a]\n"),
+      ["13:5 error never-completable", "13:5 constraint-always-fires: a X"],
+    ],
+    [
+      "a constraint that never refuses",
+      text("a, b", "constraints:\n  - precedence: [a, b]\n"),
+      ["12:5 constraint-never-fires"],
+    ],
+    [
+      "a limit that is smaller than what the order asks for",
+      text("a, b{4}", ""),
+      ["10:14 error never-completable", "10:14 budget: a X, b X, b X, b X, b X"],
+    ],
+    [
+      "a limit that leaves a part of the order out of reach",
+      text("a, b{1,5}", "sealOn: [Y]\n"),
+      ["10:14 budget: a X, b X, b X, b X, b X"],
+    ],
+    [
+      "what is forbidden to everybody",
+      text("a, b", "forbid:\n  - { actions: [Y] }\n  - { functions: [b] }\n"),
+      ["13:5 error never-completable", "4:14 unreachable-step", "7:3 unused-function"],
+    ],
+    [
+      "what an agent cannot get to",
+      text("a, b", 'agents:\n  "bot-*": { functions: { b: [] } }\n  "clerk": {}\n'),
+      ["12:12 dead-end (bot-x)"],
+    ],
+  ])("%s", (_, policy, expected) => {
+    const { issues, warnings } = checkPolicy(policy);
+    const shown = ({ line, column, code, trace = [], agent }: PolicyIssue): string => {
+      const run = trace.length === 0 ? "" : `: ${trace.map(callText).join(", ")}`;
+      return `${code}${run}${agent === undefined ? "" : ` (${agent})`}|${line}:${column}`;
+    };
+    const told = [
+      ...issues.map((issue) => `error ${shown(issue)}`),
+      ...warnings.map((warning) => shown(warning)),
+    ].map((one) => one.split("|").toReversed().join(" "));
+    for (const one of expected) expect(told).toContain(one);
+  });
+
+  test("an example that passes by a condition is not proved, and says so", () => {
+    const { warnings } = checkPolicy(`schema: stepgate.policy/1
+id: x
+version: "1"
+sequence: a, (b, stuck | c)
+functions:
+  a: { actions: [X], when: args.n > 1.0 }
+  b: [X]
+  stuck: []
+  c: [X]
+`);
+    expect(warnings.find(({ code }) => code === "dead-end")).toMatchObject({
+      certainty: "unknown",
+      dependsOn: ["functions.a.when"],
+    });
+  });
+
+  test("what is too large to be analysed loads, and it is said that nothing is proved", () => {
+    const patterns = Array.from({ length: 12 }, (_, index) => [`*${index}*`, {}] as const);
+    const large = {
+      ...HEAD,
+      sequence: "a",
+      functions: { a: ["X"] },
+      agents: Object.fromEntries(patterns),
+    };
+    expect(issuesOf(() => compilePolicy(large))).toEqual([]);
+    const { policy, warnings } = checkPolicy(JSON.stringify(large));
+    expect(policy).toBeDefined();
+    expect(warnings.map(({ code, certainty }) => `${code} ${certainty}`)).toEqual([
+      "undecided unknown",
+    ]);
+  });
 });
 
 describe("a policy as large as may be", () => {

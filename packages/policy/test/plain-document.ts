@@ -93,7 +93,7 @@ export function play(
     ...(agent !== undefined && { agent_id: agent }),
   } as const;
   const opened: OpenReceipt = { ...common, kind: "open", seq: 0 };
-  const state = openState(opened, "0");
+  const state = openState(opened, "0", policy);
   return calls.map((made, index) => {
     const args_digest = digest(JSON.stringify(made.args));
     const nonce = `n${index}`;
@@ -123,7 +123,7 @@ export function play(
       ...(effects && { effects }),
       ...(seals && { sealed: true }),
     };
-    applyReceipt(state, receipt, `${index + 1}`, policy);
+    applyReceipt(state, receipt, `${index + 1}`);
     return {
       made,
       code: refusal?.code ?? "ALLOW",

@@ -44,6 +44,7 @@ test("every command takes --json, and the README names every command and no othe
     "fmt",
     "test",
     "diff",
+    "graph",
     "explain",
     "decide",
     "receipts",

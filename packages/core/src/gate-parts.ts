@@ -232,7 +232,8 @@ const isFunction = (value: unknown): boolean => typeof value === "function";
 const isSecret = (value: unknown): boolean => value instanceof Uint8Array && value.length >= 32;
 const isKeySet = (value: unknown): boolean =>
   value instanceof Map && [...value.values()].every((key) => key?.jwk !== undefined);
-const areCompiled = (value: unknown): boolean => Array.isArray(value) && value.every(isCompiledPolicy);
+const areCompiled = (value: unknown): boolean =>
+  Array.isArray(value) && value.every(isCompiledPolicy);
 const isLogId = (value: unknown): boolean =>
   typeof value === "string" && /^[A-Za-z0-9._-]{1,64}$/.test(value);
 const isMode = (value: unknown): boolean => value === "enforce" || value === "shadow";

@@ -4,11 +4,13 @@ import {
   type CompiledPolicy,
   createGate,
   type GateParts,
+  type KeySet,
   type LocalGate,
   type PolicyReceipt,
   type SigningKey,
   type Store,
 } from "@stepgate/core";
+import { approversOf, type ApproverJwks } from "./approver-keys.ts";
 import { earlierPolicies } from "./earlier-policies.ts";
 import { type GateKeys, openKeyFolder } from "./key-folder.ts";
 import { readPolicyFile } from "./policy-file.ts";
@@ -21,7 +23,7 @@ export type PolicySource = string | URL | CompiledPolicy;
 /** What `openGate` takes: the parts of core's `createGate` under shorter names, each with a default but the policy. */
 export interface OpenGateOptions extends Omit<
   GateParts,
-  "policies" | "earlier" | "store" | "signer" | "saltKey"
+  "policies" | "earlier" | "store" | "signer" | "saltKey" | "approvers"
 > {
   /** One policy, or several of different `id`: then sequences are opened with a `policy_id`. */
   readonly policy: PolicySource | readonly PolicySource[];
@@ -34,6 +36,11 @@ export interface OpenGateOptions extends Omit<
    * (HKDF-SHA-256), so that restarts and several processes agree; give it yourself to keep it when the key changes.
    */
   readonly saltKey?: Uint8Array;
+  /**
+   * People's public keys with their roles, whose approvals count: the path of a JWKS, a JWKS, or a key set. Default:
+   * `approvers.json` in the folder of keys, where `stepgate keys new --role` puts them; without it, nobody's.
+   */
+  readonly approvers?: string | ApproverJwks | KeySet;
 }
 
 /** A gate in this process, with what only its operator does. */
@@ -61,17 +68,33 @@ export const DEFAULT_KEYS = ".stepgate";
  */
 export async function openGate(options: OpenGateOptions): Promise<OpenedGate> {
   checkOptions(options);
-  const { policy: source, store = DEFAULT_STORE, keys = DEFAULT_KEYS, saltKey, ...parts } = options;
+  const {
+    policy: source,
+    store = DEFAULT_STORE,
+    keys = DEFAULT_KEYS,
+    saltKey,
+    approvers: people,
+    ...parts
+  } = options;
   const policies: CompiledPolicy[] = [];
   for (const one of [source].flat()) policies.push(await usePolicy(one));
   const own =
     typeof keys === "string"
       ? await openKeyFolder(keys, (parts.clock ?? Date.now)())
       : keysOf(keys, saltKey);
+  const folder = typeof keys === "string" ? keys : undefined;
+  const approvers = await approversOf(people, folder, own.signer.keyId);
   const opened = typeof store === "string" ? openStore(store) : store;
   try {
     const earlier = await earlierPolicies(opened);
-    const gate = await createGate({ ...parts, ...own, policies, earlier, store: opened });
+    const gate = await createGate({
+      ...parts,
+      ...own,
+      ...(approvers === undefined ? {} : { approvers }),
+      policies,
+      earlier,
+      store: opened,
+    });
     return Object.freeze({
       ...gate,
       activate: async (next: PolicySource) => gate.activate(await usePolicy(next)),
@@ -108,7 +131,7 @@ function checkOptions(options: OpenGateOptions): void {
     throw new TypeError("openGate: options are required");
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
   if (unknown !== undefined) throw new TypeError(`openGate: unknown option '${unknown}'`);
-  const { policy, store, keys, saltKey } = options;
+  const { policy, store, keys, saltKey, approvers } = options;
   const sources: readonly unknown[] = [policy].flat();
   if (sources.length === 0 || !sources.every(isSource))
     throw new TypeError("openGate: policy must be a path, a file: URL or a compiled policy");
@@ -116,6 +139,8 @@ function checkOptions(options: OpenGateOptions): void {
     throw new TypeError("openGate: store must be a URL or a store");
   if (keys !== undefined && !isNamed(keys) && !isObject(keys))
     throw new TypeError("openGate: keys must be a folder or a signing key");
+  if (approvers !== undefined && !isNamed(approvers) && !isObject(approvers))
+    throw new TypeError("openGate: approvers must be the path of a JWKS, a JWKS or a key set");
   if (saltKey !== undefined && !isObject(keys))
     throw new TypeError("openGate: saltKey goes with a signing key; a folder of keys has its own");
 }

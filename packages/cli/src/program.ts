@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { GateError } from "@stepgate/core";
 import { Command, CommanderError } from "commander";
+import { addApprove } from "./commands/approve.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDecide } from "./commands/decide.ts";
 import { addDiff } from "./commands/diff.ts";
@@ -73,6 +74,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
   addDecide(program, define, terminal.stdin);
   addReceipts(program, define);
   addVerify(program, define);
+  addApprove(program, define);
   addSeal(program, define);
   addKeys(program, define);
   return program;

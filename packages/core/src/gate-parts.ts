@@ -13,7 +13,10 @@ import type { Store } from "./store.ts";
 
 /** The parts of a gate. Clock, randomness, keys and store come in; nothing is read from the environment. */
 export interface GateParts {
-  /** Of several with one `id` the last becomes active; the others serve the sequences that are pinned to them. */
+  /**
+   * Of several with one `id` the last becomes active; the others serve the sequences that are pinned to them. None,
+   * beside `earlier` ones: a gate that opens no sequence and makes nothing active, for a person's acts.
+   */
   readonly policies: readonly CompiledPolicy[];
   /** What sequences may still be pinned to: these are held, and open no new ones. Default: none. */
   readonly earlier?: readonly CompiledPolicy[];
@@ -169,7 +172,7 @@ function check(parts: GateParts): void {
 /** The first part at fault, in one sentence. Callers without types hand in anything. */
 function faultOf(parts: GateParts): string | undefined {
   const { policies, store, signer, saltKey, hmacKey, mode } = parts;
-  const held = Array.isArray(policies) && policies.length > 0;
+  const held = Array.isArray(policies) && policies.length + (parts.earlier?.length ?? 0) > 0;
   // Every gate may be given a policy whose limits are counted in the store: one that cannot count is refused at once.
   const lacking = STORE_METHODS.find((method) => !isFunction(store?.[method]));
   const checks: readonly (readonly [right: boolean, says: string])[] = [

@@ -78,6 +78,7 @@ export {
   type Signer,
   type SigningKey,
   signingKey,
+  type TrustedKey,
 } from "./signing-key.ts";
 export {
   type ApprovalReceipt,
@@ -115,7 +116,7 @@ export {
   verifyReceipts,
 } from "./verify.ts";
 export { type Approval, type ApprovalStatement, signApproval } from "./approving.ts";
-export type { ApprovalRequest } from "./approval-request.ts";
+export { type ApprovalRequest, neededApproval } from "./approval-request.ts";
 export { argsDigest } from "./digest.ts";
 export { movedCounters } from "./counters.ts";
 export { isDecimal, toDecimal } from "./decimal.ts";

@@ -1,6 +1,7 @@
 /** One chain: are its records in place, linked, within their rights, and what the policy makes of them? */
 import type { CallForm } from "./action-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
+import { neededApproval } from "./approval-request.ts";
 import { approvalFault } from "./approving.ts";
 import { hasCondition } from "./conditions.ts";
 import { decide, type Verdict } from "./decide.ts";
@@ -213,16 +214,24 @@ function approvedFault(
   const use = state.nonces.get(receipt.nonce ?? "");
   if (receipt.decision !== "ALLOW" || use?.deny_code !== "APPROVAL_REQUIRED") return undefined;
   const votes = [...(state.approvals.get(use.hash) ?? [])];
-  if (votes.some(([, { verdict }]) => verdict === "reject"))
-    return fault("APPROVAL_MISMATCH", "was allowed although an approver rejected it");
-  const valid = votes.filter(([, { expires_ms }]) => receipt.ts_ms < expires_ms);
-  const asked = state.policy === undefined ? [] : conditionsOf(state.policy, use.call);
-  const approval = asked.find(({ path }) => use.rule === `${path}.approval`)?.approval;
-  const entitled = valid.filter(([keyId]) => {
-    const roles = keys.get(keyId)?.jwk.roles ?? [];
-    return approval === undefined || roles.some((role) => approval.by.has(role));
+  const { policy } = state;
+  const approval = policy && neededApproval(policy, use.call, use.rule ?? "");
+  const entitled = votes.filter(([keyId]) => {
+    const jwk = keys.get(keyId)?.jwk;
+    // Of a key that is not trusted its own record was found already; here nothing can be said of it.
+    return (
+      approval === undefined ||
+      jwk === undefined ||
+      (jwk.roles ?? []).some((role) => approval.by.has(role))
+    );
   });
-  return entitled.length >= (approval?.count ?? 1)
+  // Without the policy nobody knows whose rejection counts.
+  if (approval !== undefined && entitled.some(([, { verdict }]) => verdict === "reject"))
+    return fault("APPROVAL_MISMATCH", "was allowed although an approver rejected it");
+  const standing = entitled.filter(
+    ([, { verdict, expires_ms }]) => verdict === "approve" && receipt.ts_ms < expires_ms,
+  );
+  return standing.length >= (approval?.count ?? 1)
     ? undefined
     : fault("APPROVAL_MISMATCH", "was allowed without the approvals that it needed");
 }

@@ -136,9 +136,22 @@ describe("an approval", () => {
       result: "sound",
     });
     const gateAlone = importKeySet({ keys: [key.publicJwk] });
-    expect((await verifyReceipts(chain, { keys: gateAlone, policies: [policy] })).result).not.toBe(
-      "sound",
-    );
+    expect(await verifyReceipts(chain, { keys: gateAlone, policies: [policy] })).toMatchObject({
+      result: "undecided",
+      findings: [{ code: "UNKNOWN_KEY" }],
+    });
+  });
+
+  test("is not undone by a rejection in another role, neither at the gate nor for a verifier", async () => {
+    const { gate, key, policy, request, again, receipts } = await asked();
+    await gate.approve(MALLORY.approve(request, REJECT));
+    await gate.approve(ALICE.approve(request));
+    expect(await again()).toMatchObject({ decision: "ALLOW" });
+    const keys = importKeySet({
+      keys: [key.publicJwk, ...[...PEOPLE.values()].map(({ jwk }) => jwk)],
+    });
+    for (const options of [{ keys }, { keys, policies: [policy] }])
+      expect(await verifyReceipts(await receipts("s"), options)).toMatchObject({ result: "sound" });
   });
 
   test("that is said again is the same record", async () => {

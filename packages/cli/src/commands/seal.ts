@@ -1,16 +1,8 @@
 /** `stepgate seal`: a person ends a sequence, through a gate, with a signed record. */
-import {
-  type CompiledPolicy,
-  GateError,
-  type OpenReceipt,
-  receiptLine,
-  type SealReceipt,
-  type Store,
-} from "@stepgate/core";
-import { compilePolicy } from "@stepgate/policy";
+import { receiptLine } from "@stepgate/core";
 import type { Command } from "commander";
-import { readPublicKeys } from "../key-folder.ts";
-import { DEFAULT_KEYS, openGate } from "../open-gate.ts";
+import { openActingGate } from "../acting-gate.ts";
+import { DEFAULT_KEYS } from "../open-gate.ts";
 import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
 import { DEFAULT_STORE, openExistingStore } from "../store-url.ts";
@@ -39,11 +31,11 @@ export function addSeal(program: Command, define: Define): void {
 }
 
 async function seal(output: Output, options: SealOptions): Promise<ExitCode> {
-  // Keys made on the spot would be known to no auditor.
-  await readPublicKeys(options.keys);
-  const store = openExistingStore(options.store);
+  const { sequence, reason, by, keys, policy, store: url } = options;
+  const store = openExistingStore(url);
   try {
-    const receipt = await appendSeal(store, options);
+    const { gate } = await openActingGate(store, { sequence, url, keys, policy });
+    const receipt = await gate.seal(sequence, reason, by);
     if (output.json) await output.line(receiptLine(receipt));
     await output.say(
       `sealed ${receipt.sequence_id} (#${receipt.seq}) by ${receipt.by}: ${receipt.reason}`,
@@ -52,37 +44,4 @@ async function seal(output: Output, options: SealOptions): Promise<ExitCode> {
   } finally {
     await store.close();
   }
-}
-
-async function appendSeal(
-  store: Store,
-  { sequence, reason, by, keys, policy, store: url }: SealOptions,
-): Promise<SealReceipt> {
-  const [first] = await store.read(sequence, 0, 1);
-  if (first === undefined)
-    throw new GateError("NOT_OPENED", `${url}: there is no sequence '${sequence}'`);
-  // The store's own record; the gate checks the chain when it folds it.
-  const opened = JSON.parse(first) as OpenReceipt;
-  const gate = await openGate({
-    policy: policy ?? (await keptPolicy(store, opened)),
-    store,
-    keys,
-    mode: opened.mode,
-  });
-  return gate.seal(sequence, reason, by);
-}
-
-/** The policy that the sequence is pinned to, from its normal form in the store. */
-async function keptPolicy(
-  store: Store,
-  { policy_id, policy_digest }: OpenReceipt,
-): Promise<CompiledPolicy> {
-  const text = await store.document(policy_digest);
-  const policy = text === undefined ? undefined : compilePolicy(JSON.parse(text));
-  if (policy?.digest !== policy_digest)
-    throw new GateError(
-      "POLICY_INVALID",
-      `the store does not hold policy '${policy_id}' (${policy_digest}); name it with --policy`,
-    );
-  return policy;
 }

@@ -1,21 +1,23 @@
 /** `stepgate verify`: receipts in a file against trusted keys; no network, no gate, no store. */
 import {
+  canonicalize,
   type CompiledPolicy,
   GateError,
-  importKeySet,
   type KeySet,
   type SequenceReport,
+  type TrustedKey,
   type VerificationReport,
   verifyFile,
 } from "@stepgate/core";
 import { type Command, Option } from "commander";
+import { readKeySet } from "../key-file.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import { readPolicyFile } from "../policy-file.ts";
 import type { Define } from "../program.ts";
-import { fileChunks, readBytes, readJson, readText, reasonOf } from "../reading.ts";
+import { fileChunks, readBytes } from "../reading.ts";
 
 interface VerifyOptions {
-  readonly keys: string;
+  readonly keys: readonly string[];
   readonly policy: readonly string[];
   readonly require: "ed25519" | "hmac";
   readonly hmacKey: readonly string[];
@@ -27,9 +29,13 @@ export function addVerify(program: Command, define: Define): void {
     .command("verify")
     .description("verify receipts; exit 0 sound, 1 invalid, 2 where that cannot be decided")
     .argument("<receipts>", "a file of receipts (JSONL)")
-    .requiredOption(
-      "--keys <jwks>",
-      "the public keys that are trusted, which come from outside the receipts",
+    .addOption(
+      new Option(
+        "--keys <jwks>",
+        "the public keys that are trusted, the gate's and the approvers', from outside the receipts (repeatable)",
+      )
+        .argParser(append)
+        .makeOptionMandatory(),
     )
     .addOption(
       new Option("--policy <file>", "recompute decisions under this policy (repeatable)")
@@ -52,7 +58,7 @@ export function addVerify(program: Command, define: Define): void {
   define(command, verify);
 }
 
-function append(value: string, earlier: readonly string[]): readonly string[] {
+function append(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value];
 }
 
@@ -79,13 +85,18 @@ async function verify(output: Output, file: string, options: VerifyOptions): Pro
   return EXITS[report.result];
 }
 
-async function readTrustedKeys(file: string): Promise<KeySet> {
-  const document = readJson(await readText(file), file);
-  try {
-    return importKeySet(document);
-  } catch (cause) {
-    throw new GateError("KEY_INVALID", `${file}: ${reasonOf(cause)}`, { cause });
+/** One set of all files. A key may stand in several, but in the same words. */
+async function readTrustedKeys(files: readonly string[]): Promise<KeySet> {
+  const all = new Map<string, TrustedKey>();
+  for (const file of files) {
+    for (const [kid, trusted] of await readKeySet(file)) {
+      const known = all.get(kid);
+      if (known !== undefined && canonicalize(known.jwk) !== canonicalize(trusted.jwk))
+        throw new GateError("KEY_INVALID", `${file}: says otherwise of key ${kid}`);
+      all.set(kid, trusted);
+    }
   }
+  return all;
 }
 
 async function readSecret(option: string): Promise<readonly [id: string, secret: Uint8Array]> {

@@ -1,0 +1,79 @@
+/** A gate for a person's act on one sequence of a store: it opens no sequence and makes no policy active. */
+import {
+  type CompiledPolicy,
+  createGate,
+  GateError,
+  type KeySet,
+  type LocalGate,
+  type OpenReceipt,
+  type Store,
+} from "@stepgate/core";
+import { parsePolicy } from "@stepgate/policy";
+import { openKeyFolder, readPublicKeys } from "./key-folder.ts";
+import { readPolicyFile } from "./policy-file.ts";
+
+/** Where a person acts. */
+export interface ActingPlace {
+  readonly sequence: string;
+  /** The store's URL, as messages name it. */
+  readonly url: string;
+  /** The gate's folder of keys, which must be there: keys made on the spot would be known to no auditor. */
+  readonly keys: string;
+  /** A policy file, for a store that does not hold the sequence's policy. */
+  readonly policy?: string | undefined;
+  readonly approvers?: KeySet;
+}
+
+/** The gate, the record that opened the sequence, and the policy that the sequence is pinned to. */
+export interface Acting {
+  readonly gate: LocalGate;
+  readonly opened: OpenReceipt;
+  readonly policy: CompiledPolicy;
+}
+
+/**
+ * Opens the gate. The store stays its caller's to close.
+ *
+ * @throws GateError NOT_OPENED without such a sequence, POLICY_INVALID without its policy; else as `openGate`.
+ */
+export async function openActingGate(store: Store, place: ActingPlace): Promise<Acting> {
+  const { sequence, url, keys, approvers } = place;
+  await readPublicKeys(keys);
+  const [first] = await store.read(sequence, 0, 1);
+  if (first === undefined)
+    throw new GateError("NOT_OPENED", `${url}: there is no sequence '${sequence}'`);
+  // The store's own record; the gate checks the chain when it folds it.
+  const opened = JSON.parse(first) as OpenReceipt;
+  const policy = await pinnedPolicy(store, opened, place.policy);
+  const gate = await createGate({
+    ...(await openKeyFolder(keys, Date.now())),
+    policies: [],
+    earlier: [policy],
+    store,
+    mode: opened.mode,
+    ...(approvers === undefined ? {} : { approvers }),
+  });
+  return { gate, opened, policy };
+}
+
+/** The policy that the sequence is pinned to: from its normal form in the store, or from the file. */
+async function pinnedPolicy(
+  store: Store,
+  { policy_id, policy_digest }: OpenReceipt,
+  file: string | undefined,
+): Promise<CompiledPolicy> {
+  const policy =
+    file === undefined
+      ? keptPolicy(policy_digest, await store.document(policy_digest))
+      : (await readPolicyFile(file)).policy;
+  if (policy?.digest === policy_digest) return policy;
+  const fault =
+    file === undefined
+      ? `the store does not hold policy '${policy_id}' (${policy_digest}); name it with --policy`
+      : `${file}: is not the policy '${policy_id}' (${policy_digest}) of the sequence`;
+  throw new GateError("POLICY_INVALID", fault);
+}
+
+function keptPolicy(digest: string, text: string | undefined): CompiledPolicy | undefined {
+  return text === undefined ? undefined : parsePolicy(text, { file: digest });
+}

@@ -9,6 +9,7 @@ import {
   type Store,
 } from "@stepgate/core";
 import { parsePolicy } from "@stepgate/policy";
+import { approversOf } from "./approver-keys.ts";
 import { openKeyFolder, readPublicKeys } from "./key-folder.ts";
 import { readPolicyFile } from "./policy-file.ts";
 
@@ -21,14 +22,16 @@ export interface ActingPlace {
   readonly keys: string;
   /** A policy file, for a store that does not hold the sequence's policy. */
   readonly policy?: string | undefined;
-  readonly approvers?: KeySet;
+  /** A file with the people whose acts count, where the act is one of theirs. */
+  readonly approvers?: string;
 }
 
-/** The gate, the record that opened the sequence, and the policy that the sequence is pinned to. */
+/** The gate, the record that opened the sequence, the policy that it is pinned to, and the people who count. */
 export interface Acting {
   readonly gate: LocalGate;
   readonly opened: OpenReceipt;
   readonly policy: CompiledPolicy;
+  readonly approvers: KeySet;
 }
 
 /**
@@ -37,7 +40,7 @@ export interface Acting {
  * @throws GateError NOT_OPENED without such a sequence, POLICY_INVALID without its policy; else as `openGate`.
  */
 export async function openActingGate(store: Store, place: ActingPlace): Promise<Acting> {
-  const { sequence, url, keys, approvers } = place;
+  const { sequence, url, keys } = place;
   await readPublicKeys(keys);
   const [first] = await store.read(sequence, 0, 1);
   if (first === undefined)
@@ -45,15 +48,18 @@ export async function openActingGate(store: Store, place: ActingPlace): Promise<
   // The store's own record; the gate checks the chain when it folds it.
   const opened = JSON.parse(first) as OpenReceipt;
   const policy = await pinnedPolicy(store, opened, place.policy);
+  const own = await openKeyFolder(keys, Date.now());
+  const approvers =
+    (await approversOf(place.approvers, undefined, own.signer.keyId)) ?? new Map<string, never>();
   const gate = await createGate({
-    ...(await openKeyFolder(keys, Date.now())),
+    ...own,
     policies: [],
     earlier: [policy],
     store,
     mode: opened.mode,
-    ...(approvers === undefined ? {} : { approvers }),
+    approvers,
   });
-  return { gate, opened, policy };
+  return { gate, opened, policy, approvers };
 }
 
 /** The policy that the sequence is pinned to: from its normal form in the store, or from the file. */

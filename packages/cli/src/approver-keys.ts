@@ -55,14 +55,14 @@ export async function makeApproverKey(
 }
 
 /** The people in a file. @throws GateError KEY_INVALID, also for a key without roles; INVALID_INPUT. */
-export async function readApprovers(file: string): Promise<KeySet> {
+async function readApprovers(file: string): Promise<KeySet> {
   return withRoles(await readKeySet(file), file);
 }
 
 /**
  * Whose approvals a gate takes: a file, a JWKS, a key set; by default the set in its folder of keys, where there is one.
  *
- * @throws GateError KEY_INVALID as {@link readApprovers}, and where the gate's own key is among them.
+ * @throws GateError KEY_INVALID where a key has no roles, and where the gate's own key is among them.
  */
 export async function approversOf(
   given: string | ApproverJwks | KeySet | undefined,

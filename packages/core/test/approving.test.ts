@@ -1,5 +1,5 @@
 /** Approvals by people: what a denial tells an approver, which statements let its call run, and which run nothing. */
-import { approversOf, openTestGate, person } from "@stepgate/contract";
+import { approversOf, openTestGate, type Person, person } from "@stepgate/contract";
 import { describe, expect, test } from "vitest";
 import {
   type ActionInput,
@@ -301,6 +301,51 @@ describe("nothing runs on", () => {
     await gate.approve(ALICE.approve(request));
     await gate.seal("s", "over");
     expect(await again()).toMatchObject({ deny_code: "SEALED_SEQUENCE" });
+  });
+});
+
+describe("a verifier, which trusts its own set of people, finds", () => {
+  /** A chain in which a gate with other ideas of who may do what allowed the call. */
+  async function allowedBy(gateTrusts: KeySet, ...approvals: [Person, Partial<Approval>?][]) {
+    const { gate, key, policy, request, again, receipts } = await asked(PAYMENTS, gateTrusts);
+    for (const [who, change] of approvals) await gate.approve(who.approve(request, change));
+    expect(await again()).toMatchObject({ decision: "ALLOW" });
+    const keys = importKeySet({
+      keys: [key.publicJwk, ...[...PEOPLE.values()].map(({ jwk }) => jwk)],
+    });
+    return verifyReceipts(await receipts("s"), { keys, policies: [policy] });
+  }
+  const inRole = ({ key }: Person, role: string) => ({ ...key.publicJwk, roles: [role] });
+
+  test("a call that was allowed on the word of a person in another role", async () => {
+    const loose = importKeySet({ keys: [inRole(MALLORY, "finance")] });
+    expect(await allowedBy(loose, [MALLORY])).toMatchObject({
+      result: "invalid",
+      findings: [{ code: "APPROVAL_MISMATCH", seq: 3 }],
+    });
+  });
+
+  test("a call that was allowed although somebody who may has rejected it", async () => {
+    const deaf = importKeySet({ keys: [inRole(ALICE, "finance"), inRole(BOB, "support")] });
+    expect(await allowedBy(deaf, [ALICE], [BOB, REJECT])).toMatchObject({
+      result: "invalid",
+      findings: [{ code: "APPROVAL_MISMATCH", seq: 4 }],
+    });
+  });
+
+  test("a statement under a key that was revoked, or is the gate's", async () => {
+    const { gate, key, policy, request, receipts } = await asked();
+    await gate.approve(ALICE.approve(request));
+    const revoked = { ...inRole(ALICE, "finance"), revoked_from: 1 };
+    for (const jwk of [revoked, ALICE.key.publicJwk]) {
+      const keys = importKeySet({ keys: [key.publicJwk, jwk] });
+      expect(await verifyReceipts(await receipts("s"), { keys, policies: [policy] })).toMatchObject(
+        {
+          result: "invalid",
+          findings: [{ code: "APPROVAL_MISMATCH", seq: 2 }],
+        },
+      );
+    }
   });
 });
 

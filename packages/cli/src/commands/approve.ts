@@ -3,7 +3,6 @@ import { join } from "node:path";
 import {
   type DecisionReceipt,
   GateError,
-  type KeySet,
   receiptLine,
   signApproval,
   type SigningKey,
@@ -11,7 +10,7 @@ import {
 import type { Command } from "commander";
 import { type Acting, openActingGate } from "../acting-gate.ts";
 import { checkedArguments, findDenial, rolesFor } from "../approval-denial.ts";
-import { APPROVERS_FILE, readApprovers } from "../approver-keys.ts";
+import { APPROVERS_FILE } from "../approver-keys.ts";
 import { readSigningKey } from "../key-file.ts";
 import { DEFAULT_KEYS } from "../open-gate.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
@@ -54,7 +53,7 @@ export function addApprove(program: Command, define: Define): void {
 async function approve(output: Output, options: ApproveOptions): Promise<ExitCode> {
   const lasts = durationOf(options.expires);
   const key = await readSigningKey(options.key);
-  const approvers = await readApprovers(options.approvers ?? join(options.keys, APPROVERS_FILE));
+  const approvers = options.approvers ?? join(options.keys, APPROVERS_FILE);
   const store = openExistingStore(options.store);
   try {
     const denial = await findDenial(store, options.request, options.sequence);
@@ -62,7 +61,7 @@ async function approve(output: Output, options: ApproveOptions): Promise<ExitCod
     const { sequence_id: sequence } = denial;
     const { keys, policy, store: url } = options;
     const acting = await openActingGate(store, { sequence, url, keys, policy, approvers });
-    const roles = mustBeEntitled(acting, denial, key, approvers);
+    const roles = mustBeEntitled(acting, denial, key);
     await mustWait(acting, options.request);
     const expires_ms = Date.now() + lasts;
     const statement = {
@@ -116,10 +115,9 @@ async function argumentsOf(
 
 /** The roles by which this key may speak on the call. @throws GateError KEY_INVALID, before anything is written. */
 function mustBeEntitled(
-  { policy }: Acting,
+  { policy, approvers }: Acting,
   denial: DecisionReceipt,
   { keyId }: SigningKey,
-  approvers: KeySet,
 ): readonly string[] {
   const known = approvers.get(keyId);
   if (known === undefined)

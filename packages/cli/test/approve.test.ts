@@ -116,6 +116,21 @@ describe("approve", () => {
     const decide = () =>
       stepgate(cwd, ["decide", "--policy", "policy.yaml", "--request", "request.json", "--json"]);
     const denial = JSON.parse((await decide()).stdout) as Deny;
+    const told = inProcess();
+    const places = [
+      "--store",
+      `sqlite:${join(cwd, "stepgate.db")}`,
+      "--keys",
+      join(cwd, ".stepgate"),
+    ];
+    const file = (name: string) => join(cwd, name);
+    await runProgram(
+      ["decide", "--policy", file("policy.yaml"), "--request", file("request.json"), ...places],
+      told,
+    );
+    expect(told.stdout.text).toContain(
+      `\n      stepgate approve --request ${requestIn(denial).request} --key KEY\n`,
+    );
     expect((await stepgate(cwd, ["keys", "new", "--role", "finance"])).code).toBe(0);
     const key = join(".stepgate", "approver-finance.pem");
     const { request } = requestIn(denial);

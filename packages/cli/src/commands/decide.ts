@@ -94,4 +94,6 @@ async function print(output: Output, decision: Decision): Promise<void> {
       ? ""
       : `${decision.deny_code}${decision.rule === undefined ? "" : ` [${decision.rule}]`}: `;
   await output.say(`${answer} ${printable(`${call}${place}: ${why}${decision.message}`)}`);
+  if (decision.decision === "DENY" && decision.approval !== undefined)
+    await output.say(`      stepgate approve --request ${decision.approval.request} --key KEY`);
 }

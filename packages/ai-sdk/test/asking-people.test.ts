@@ -1,7 +1,7 @@
 /** Approvals by people: asked for natively, given to the gate, spent on one execution. The SDK's own yes is no authority. */
 import { approversOf, type Person, person } from "@stepgate/contract";
 import type { ApprovalStatement } from "@stepgate/core";
-import type { ModelMessage, ToolSet } from "ai";
+import type { ModelMessage } from "ai";
 import { describe, expect, test } from "vitest";
 import {
   denialOf,
@@ -37,7 +37,7 @@ async function supervised({ count = 1, run = generate }: { count?: number; run?:
   const waiting: RequiredApproval[] = [];
   const request = async (
     messages?: ModelMessage[],
-    options: Partial<GateToolsOptions<ToolSet>> = {},
+    options: Pick<GateToolsOptions<typeof tools>, "onApprovalRequired"> = {},
   ) => {
     const gated = gateTools(tools, {
       gate: desk.gate,

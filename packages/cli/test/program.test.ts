@@ -49,6 +49,7 @@ test("every command takes --json, and the README names every command and no othe
     "decide",
     "receipts",
     "verify",
+    "approve",
     "seal",
     "keys",
   ];

@@ -37,7 +37,7 @@ export function signApproval(statement: ApprovalStatement, key: SigningKey): App
 }
 
 /** The text under an approver's signature. */
-export function approvalInput({
+function approvalInput({
   log_id,
   sequence_id,
   request,

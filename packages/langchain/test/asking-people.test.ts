@@ -483,16 +483,18 @@ describe("beside other calls", () => {
   });
 
   test("a tool without `_call`, which the middleware decides, is approved in the same way", async () => {
-    const desk = await supervisedDesk(supervised(1, "also reads"));
+    const desk = await supervisedDesk(supervised(2, "also reads"));
     const like = RunnableLambda.from(() => `read: ${String(interrupt("really?"))}`).asTool({
       name: "read",
       schema: order,
     });
     const { begin, resume } = await agentOf(desk, [call("read", "c1")], { tools: [like] });
-    expect(only(await resume(sign(ALICE, only(await begin()))))).toBe("really?");
+    const second = only(await resume(sign(ALICE, only(await begin()))));
+    expect(only(await resume(sign(BOB, second)))).toBe("really?");
     expect(texts(await resume("yes"))).toEqual(["read: yes"]);
     expect((await desk.chain("s")).slice(2)).toEqual([
       "DENY read APPROVAL_REQUIRED",
+      "approval",
       "approval",
       "ALLOW read resumes",
       "interrupted",

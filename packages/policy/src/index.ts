@@ -3,12 +3,20 @@ export { analyse, analyseErrors, type AnalysisLimits } from "./analysis.ts";
 export { callText, type CallRefusal, type PolicyCall } from "./analysis-calls.ts";
 export type { AnalysisCode, PolicyFinding } from "./analysis-finding.ts";
 export { policyTests } from "./check-document.ts";
+export {
+  type CoverageCount,
+  type CoverageItem,
+  type CoverageKind,
+  type DecidedCall,
+  policyCoverage,
+  type PolicyCoverage,
+} from "./coverage.ts";
 export { definePolicy, type Duration, type PolicyDefinition } from "./define-policy.ts";
 export { draftPolicy, type PolicyDraft } from "./draft-policy.ts";
 export { type EnvironmentOptions, policyFromEnv } from "./environment.ts";
 export { formatPolicy } from "./format-policy.ts";
 export type { GroundingEntry, GroundingMatch, GroundingOrigin } from "./grounding.ts";
-export { locateRule } from "./locate-rule.ts";
+export { locateRule, locateStep } from "./locate-rule.ts";
 export {
   checkPolicy,
   compilePolicy,
@@ -40,10 +48,13 @@ export type {
   PolicyDocument,
   PolicyTest,
   PolicyTestCall,
+  PolicyTestDocument,
   SelectorEntry,
   SequenceItem,
   ToolEntry,
 } from "./policy-document.ts";
-export { policyJsonSchema } from "./policy-schema.ts";
+export { policyJsonSchema, policyTestJsonSchema } from "./policy-schema.ts";
+export { checkPolicyTests, type PolicyTestCheck } from "./policy-test-file.ts";
 export type { Position } from "./source-document.ts";
+export { didYouMean } from "./spelling.ts";
 export { readTools, type ToolDescription } from "./tool-list.ts";

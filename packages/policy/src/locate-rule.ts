@@ -13,6 +13,27 @@ export function locateRule(text: string, rule: string): Position | undefined {
   return path.length === 0 ? undefined : source.locate({ path, message: rule, on: "key" });
 }
 
+/** Where a step is first named in the order of a policy's text. */
+export function locateStep(text: string, step: string): Position | undefined {
+  const { source } = readDocument(text);
+  const order = source === undefined ? undefined : memberOf(source.value, "sequence");
+  const name = new RegExp(`(?<![\\w.-])${step.replaceAll(".", "\\.")}(?![\\w.-])`);
+  for (const [index, item] of [order].flat().entries()) {
+    const path = Array.isArray(order) ? ["sequence", index] : ["sequence"];
+    const named = memberOf(item, "step");
+    if (named === step) return source?.locate({ path: [...path, "step"], message: step });
+    const offset = typeof item === "string" ? item.search(name) : -1;
+    if (offset >= 0) return source?.locate({ path, message: step, offset });
+  }
+  return undefined;
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null
+    ? (value as Readonly<Record<string, unknown>>)[name]
+    : undefined;
+}
+
 /** Names may hold dots, so of several readings the one that leads furthest is meant. */
 function follow(value: unknown, rule: string): Path {
   if (typeof value !== "object" || value === null) return [];

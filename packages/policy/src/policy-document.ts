@@ -142,3 +142,10 @@ export interface PolicyTestCall {
   readonly agent_id?: string | undefined;
   readonly expect: "ALLOW" | DenyCode;
 }
+
+/** Tests in a file of their own, beside the policy that they are about. */
+export interface PolicyTestDocument {
+  /** The policy's file, from the folder of this one. */
+  readonly policy: string;
+  readonly tests: readonly PolicyTest[];
+}

@@ -2,7 +2,7 @@
 import { DENY_CODES } from "@stepgate/core";
 import { z } from "zod";
 import { conditionMembers } from "./condition-schema.ts";
-import type { PolicyDocument } from "./policy-document.ts";
+import type { PolicyDocument, PolicyTestDocument } from "./policy-document.ts";
 import {
   actions,
   agentPattern,
@@ -152,6 +152,7 @@ const test = members({
     .min(1, { error: "a test needs a call" })
     .describe("Calls in one sequence, in order, and what each must answer."),
 });
+const tests = z.array(test, { error: "must be a list of tests" });
 
 const policy = members({
   schema: z
@@ -190,11 +191,22 @@ const policy = members({
     .optional()
     .describe("How far a caller's clock may be off; 300s unless given."),
   lifetime: duration.optional().describe("How long a sequence lives; 24h unless given."),
-  tests: z
-    .array(test, { error: "must be a list of tests" })
-    .optional()
-    .describe("Calls and what each must answer; outside the digest."),
+  tests: tests.optional().describe("Calls and what each must answer; outside the digest."),
 });
+
+/** The schema of a file of tests. */
+export const policyTestSchema: z.ZodType<PolicyTestDocument> = members({
+  policy: z
+    .string({ error: "must be the path of a policy" })
+    .min(1, { error: "must be the path of a policy" })
+    .describe("The policy's file, from the folder of this one."),
+  tests: tests.min(1, { error: "must not be empty" }).describe("As in a policy."),
+});
+
+/** The JSON Schema (2020-12) of a file of tests, for editors. */
+export function policyTestJsonSchema(): object {
+  return z.toJSONSchema(policyTestSchema, { io: "input", unrepresentable: "any" });
+}
 
 /** The schema of a policy document. */
 export const policySchema: z.ZodType<PolicyDocument> = policy;

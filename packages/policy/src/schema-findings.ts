@@ -53,7 +53,7 @@ function likeliest(branches: readonly (readonly Issue[])[]): readonly Issue[] | 
 
 function mismatch(path: Path, message: string, document: unknown): Finding {
   const name = path.at(-1);
-  if (name === undefined) return { path, message: `a policy ${message}` };
+  if (name === undefined) return { path, message: `the document ${message}` };
   if (isMissing(path, document)) return { path, message: `'${name}' is missing` };
   return { path, message: `${pathText(path)}: ${message}` };
 }

@@ -103,10 +103,10 @@ function compose(reading: Reading): ParsedNode | undefined {
     refuse(reading, [], broken.pos[0], reasonOf(broken));
   const [document, second] = documents;
   if (second !== undefined)
-    refuse(reading, [], second.range[0], "a policy is one document; here a second one begins");
+    refuse(reading, [], second.range[0], "a file holds one document; here a second one begins");
   if (document === undefined || broken !== undefined) return undefined;
   if (document.contents === null || isEmpty(document.contents))
-    refuse(reading, [], 0, "the policy is empty");
+    refuse(reading, [], 0, "the document is empty");
   else return document.contents;
   return undefined;
 }

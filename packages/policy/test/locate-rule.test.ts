@@ -1,6 +1,6 @@
 /** From the rule of a decision to the line of the policy: what `explain` prints. */
 import { describe, expect, test } from "vitest";
-import { locateRule } from "../src/index.ts";
+import { locateRule, locateStep } from "../src/index.ts";
 import { PAYMENTS } from "./payments.ts";
 
 const text = `schema: stepgate.policy/1
@@ -90,5 +90,19 @@ describe("a rule is found", () => {
   test("in no text that is no policy", () => {
     expect(locateRule("[", "sequence")).toBeUndefined();
     expect(locateRule("", "sequence")).toBeUndefined();
+  });
+});
+
+describe("a step is found where the order first names it", () => {
+  const order = (sequence: string): string => `id: x\nsequence: ${sequence}\n`;
+  test.each([
+    ["review, a.review, re", "re", { line: 2, column: 29 }],
+    ["review-2, (review | b){1,2}", "review", { line: 2, column: 22 }],
+    ["axb, a.b", "a.b", { line: 2, column: 16 }],
+    ["[a, { step: b, max: 2 }]", "b", { line: 2, column: 23 }],
+    ['\n  - a, c\n  - "b | d"', "d", { line: 4, column: 10 }],
+    ["a, b", "c", undefined],
+  ])("%s: %s", (sequence, step, place) => {
+    expect(locateStep(order(sequence), step)).toEqual(place);
   });
 });

@@ -271,12 +271,12 @@ describe("YAML is held to what every parser reads alike", () => {
     [
       "a second document",
       `${HEAD}${BODY}---\nid: y\n`,
-      "8:1 a policy is one document; here a second one begins",
+      "8:1 a file holds one document; here a second one begins",
     ],
     [
       "a second document after an end",
       `${HEAD}${BODY}...\nid: y\n`,
-      "9:1 a policy is one document; here a second one begins",
+      "9:1 a file holds one document; here a second one begins",
     ],
     ["infinity", list("lifetime: .inf\n"), "8:11 a number must be finite"],
     ["not a number", list("lifetime: .NaN\n"), "8:11 a number must be finite"],
@@ -319,10 +319,10 @@ describe("YAML is held to what every parser reads alike", () => {
       `${HEAD}sequence: a: b\n`,
       "4:11 Nested mappings are not allowed in compact mappings",
     ],
-    ["nothing at all", "", "1:1 the policy is empty"],
-    ["a comment only", "# a policy\n", "1:1 the policy is empty"],
-    ["a list", "- a\n", "1:1 a policy must be an object"],
-    ["a text", "hello\n", "1:1 a policy must be an object"],
+    ["nothing at all", "", "1:1 the document is empty"],
+    ["a comment only", "# a policy\n", "1:1 the document is empty"],
+    ["a list", "- a\n", "1:1 the document must be an object"],
+    ["a text", "hello\n", "1:1 the document must be an object"],
     ["half a surrogate pair in a key", list('"\\ud800": x\n'), "8:1 a lone surrogate is not text"],
     [
       "half a surrogate pair",
@@ -443,11 +443,11 @@ describe("a plain value", () => {
     ],
     ["undefined", { ...good, tools: undefined }, "tools: undefined is not JSON"],
     ["a function", { ...good, id: () => "x" }, "id: function is not JSON"],
-    ["null", null, "policy: a policy must be an object"],
+    ["null", null, "policy: the document must be an object"],
     [
       "a string, which is what parsePolicy is for",
       "schema: x",
-      "policy: a policy must be an object",
+      "policy: the document must be an object",
     ],
     ["nothing", undefined, "undefined is not JSON"],
   ])("is no policy if it holds %s", (_, value, message) => {

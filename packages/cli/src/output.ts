@@ -29,6 +29,8 @@ export interface Output {
   document(value: unknown): Promise<void>;
   /** A line for a person: on stdout, or nothing at all with `--json`. */
   say(text: string): Promise<void>;
+  /** Begins on an empty screen, where stdout is a terminal. */
+  clear(): Promise<void>;
   /** A line on stderr. */
   error(text: string): void;
   /** Colours for stdout, where it is a terminal. */
@@ -67,6 +69,9 @@ export function createOutput(
     line,
     document: (value) => line(JSON.stringify(value)),
     say: async (text) => (json ? undefined : line(text)),
+    clear: async () => {
+      if (stdout.isTTY === true && !json) stdout.write("\u001b[2J\u001b[3J\u001b[H");
+    },
     error: (text) => void stderr.write(`${text.split("\n").map(printable).join("\n")}\n`),
     paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
     progress: (unit) => progress(stderr, unit, now),

@@ -175,11 +175,11 @@ describe("no gate", () => {
     const file = join(folder, "policy.yaml");
     const attempt = open(folder, { policy: file });
     await expect(attempt).rejects.toThrow(
-      `${file}:18:25: test 'a refund needs no look-up', call 1: expected ALLOW, got SEQUENCE_VIOLATION: 'refund' is not admissible now; next: lookup.\n` +
-        `${file}:20:28: test 'a refund needs no look-up', call 3: expected NO_POLICY_MATCH, got SEQUENCE_VIOLATION`,
+      `${file}:18:25: test 'a refund needs no look-up', call 1 (refund): expected ALLOW, got SEQUENCE_VIOLATION [sequence]: 'refund' is not admissible now; next: lookup.\n` +
+        `${file}:20:28: test 'a refund needs no look-up', call 3 (get_order): expected NO_POLICY_MATCH, got SEQUENCE_VIOLATION`,
     );
     await expect(open(folder, { policy: parsePolicy(REFUNDS + tests) })).rejects.toThrow(
-      "call 1: expected ALLOW, got SEQUENCE_VIOLATION",
+      "call 1 (refund): expected ALLOW, got SEQUENCE_VIOLATION",
     );
     expect(readdirSync(folder)).toEqual(["policy.yaml"]);
   });

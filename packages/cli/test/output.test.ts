@@ -29,6 +29,18 @@ describe("lines", () => {
     expect(world.stdout.text).toBe('{"a":1}\n');
   });
 
+  test("begin on an empty screen only where there is one", async () => {
+    for (const [isTTY, json, written] of [
+      [true, false, "\u001b[2J\u001b[3J\u001b[H"],
+      [true, true, ""],
+      [false, false, ""],
+    ] as const) {
+      const world = inProcess({ isTTY });
+      await createOutput(world, json).clear();
+      expect(world.stdout.text).toBe(written);
+    }
+  });
+
   test("of others' making cannot rewrite the screen", () => {
     expect(printable("a\u001b[2Kb\nc\u202ed\u0085")).toBe("a\ufffd[2Kb\ufffdc\ufffdd\ufffd");
     const world = inProcess({ isTTY: true });

@@ -1,110 +1,121 @@
-/** `stepgate test`: plays the tests that stand in policies, through the gate's own engine. */
+/** `stepgate test`: plays the tests of policies through the gate's own engine. */
 import { writeFile } from "node:fs/promises";
-import { formatIssue, PolicyError, type PolicyIssue } from "@stepgate/policy";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { coverageDocument, percentOf, printCoverage } from "../coverage-report.ts";
 import type { ExitCode, Output } from "../output.ts";
-import { locateIssue, readPolicyFile } from "../policy-file.ts";
-import { playTests } from "../policy-tests.ts";
 import type { Define } from "../program.ts";
 import { reasonOf, unreadable } from "../reading.ts";
+import { countTests, junitOf, printTests, testsForGithub } from "../test-report.ts";
+import { runTests, type TestRun } from "../test-run.ts";
+import { findTestSources, type TestSources } from "../test-sources.ts";
+import { watchTests } from "../watch-tests.ts";
 
 interface TestOptions {
   readonly junit?: string;
+  readonly format: "pretty" | "github";
+  readonly coverage?: boolean;
+  readonly min?: number;
+  readonly watch?: boolean;
 }
 
-/** A policy's tests, played; one that does not load has played none. */
-interface TestedFile {
-  readonly file: string;
-  readonly tests: readonly { readonly name: string; readonly issues: readonly PolicyIssue[] }[];
-  /** Why the policy does not load. */
-  readonly issues: readonly PolicyIssue[];
-}
+const HELP = `
+A folder stands for every policy and every *.policy-test.yaml in it, a policy also for the files of
+tests beside it. Such a file holds tests of the same shape as a policy's own:
+
+  policy: ./payments.yaml
+  tests:
+    - name: a payment before intake is refused
+      calls: [{ tool: transfer_funds, args: { amount: 1 }, expect: SEQUENCE_VIOLATION }]
+`;
 
 /** Adds the command. */
 export function addTest(program: Command, define: Define): void {
   const command = program
     .command("test")
-    .description("play the tests that stand in policies; exit 1 where one fails")
-    .argument("<policy...>", "policy files")
-    .option("--junit <file>", "also write the results as JUnit XML");
+    .description("play the tests of policies; exit 1 where one fails")
+    .argument("[path...]", "policies, *.policy-test.yaml files, folders with both", ["."])
+    .option("--junit <file>", "also write the results as JUnit XML")
+    .addOption(
+      new Option("--format <format>", "how results are printed")
+        .choices(["pretty", "github"])
+        .default("pretty"),
+    )
+    .option("--coverage", "tell what of each policy no test exercised, and where it stands")
+    .addOption(
+      new Option(
+        "--min <percent>",
+        "exit 1 where less of a policy was exercised; implies --coverage",
+      ).argParser(percent),
+    )
+    .option("--watch", "play again whenever a policy or a file of tests changes; Ctrl-C ends")
+    .addHelpText("after", HELP);
   define(command, test);
+}
+
+function percent(text: string): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value <= 100) return value;
+  throw new InvalidArgumentError("It must be a number from 0 to 100.");
 }
 
 async function test(
   output: Output,
   paths: readonly string[],
-  { junit }: TestOptions,
+  options: TestOptions,
 ): Promise<ExitCode> {
-  const files: TestedFile[] = [];
-  for (const path of paths) files.push(await testFile(path));
-  const tests = files.flatMap((file) => file.tests);
-  const failed = tests.filter(({ issues }) => issues.length > 0).length;
-  const unloaded = files.filter(({ issues }) => issues.length > 0).length;
-  if (output.json) await output.document({ passed: tests.length - failed, failed, files });
-  for (const file of files) await printFile(output, file);
-  await output.say(`${tests.length - failed} passed, ${failed} failed`);
-  if (junit !== undefined) await writeJunit(junit, files);
-  return failed + unloaded === 0 ? 0 : 1;
+  const play = (sources: TestSources): Promise<ExitCode> =>
+    playOnce(output, paths, sources, options);
+  if (options.watch === true) return watchTests(output, () => findTestSources(paths), play);
+  return play(await findTestSources(paths));
 }
 
-async function testFile(path: string): Promise<TestedFile> {
+async function playOnce(
+  output: Output,
+  paths: readonly string[],
+  { files }: TestSources,
+  { junit, format, coverage, min }: TestOptions,
+): Promise<ExitCode> {
+  // A run that plays nothing must not look like one that passed.
+  if (files.length === 0)
+    throw unreadable(paths.join(", "), "holds no policy and no *.policy-test.yaml");
+  const run = await played(output, files);
+  const isCovering = coverage === true || min !== undefined;
+  if (output.json) await output.document(documentOf(run, isCovering));
+  else if (format === "github")
+    for (const line of testsForGithub(run.files)) await output.line(line);
+  else await printTests(output, run.files);
+  if (isCovering && format === "pretty")
+    for (const policy of run.policies) await printCoverage(output, policy);
+  if (junit !== undefined) await writeJunit(junit, run);
+  const { failed, unloaded } = countTests(run.files);
+  return isEnough(output, run, min) && failed + unloaded === 0 ? 0 : 1;
+}
+
+async function played(output: Output, files: TestSources["files"]): Promise<TestRun> {
+  const progress = output.progress("tests");
+  let count = 0;
   try {
-    const { file, text, policy } = await readPolicyFile(path);
-    const tests = (await playTests(policy)).map(({ name, issues }) => ({
-      name,
-      issues: issues.map((issue) => locateIssue(issue, text)),
-    }));
-    return { file, tests, issues: [] };
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error;
-    return { file: path, tests: [], issues: error.issues };
+    return await runTests(files, () => progress.at(++count));
+  } finally {
+    progress.end();
   }
 }
 
-async function printFile(output: Output, { file, tests, issues }: TestedFile): Promise<void> {
-  for (const issue of issues) output.error(formatIssue(issue, file));
-  for (const { name, issues: faults } of tests) {
-    const passed = faults.length === 0;
-    const word = passed ? output.paint("green", "ok") : output.paint("red", "failed");
-    await output.say(`${word} ${file}: ${name}`);
-    for (const fault of faults) output.error(formatIssue(fault, file));
-  }
-  if (tests.length === 0 && issues.length === 0) await output.say(`${file}: no tests`);
+function documentOf(run: TestRun, isCovering: boolean): object {
+  const { passed, failed } = countTests(run.files);
+  const coverage = isCovering ? { coverage: run.policies.map(coverageDocument) } : {};
+  return { passed, failed, files: run.files, ...coverage };
 }
 
-/** JUnit's XML, as continuous-integration servers read it: a suite a policy, a case a test. */
-async function writeJunit(target: string, files: readonly TestedFile[]): Promise<void> {
-  const suites = files.map(({ file, tests, issues }) => {
-    const cases = [
-      ...(issues.length === 0 ? [] : [junitCase("loads", issues, file)]),
-      ...tests.map(({ name, issues: faults }) => junitCase(name, faults, file)),
-    ];
-    const failures = cases.filter((one) => one.includes("<failure")).length;
-    const counts = `tests="${cases.length}" failures="${failures}"`;
-    return `  <testsuite name="${xml(file)}" ${counts}>\n${cases.join("")}  </testsuite>\n`;
-  });
-  const document = `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n${suites.join("")}</testsuites>\n`;
-  await writeFile(target, document).catch((cause: unknown) => {
+function isEnough(output: Output, { policies }: TestRun, min = 0): boolean {
+  const short = policies.filter(({ coverage }) => percentOf(coverage) < min);
+  for (const { file, coverage } of short)
+    output.error(`${file}: ${percentOf(coverage)}% exercised, less than ${min}%`);
+  return short.length === 0;
+}
+
+async function writeJunit(target: string, run: TestRun): Promise<void> {
+  await writeFile(target, junitOf(run.files)).catch((cause: unknown) => {
     throw unreadable(target, reasonOf(cause), cause);
   });
-}
-
-function junitCase(name: string, issues: readonly PolicyIssue[], file: string): string {
-  const head = `    <testcase name="${xml(name)}" classname="${xml(file)}"`;
-  if (issues.length === 0) return `${head}/>\n`;
-  const lines = issues.map((issue) => formatIssue(issue, file));
-  return `${head}>\n      <failure message="${xml(lines[0] ?? "")}">${xml(lines.join("\n"))}</failure>\n    </testcase>\n`;
-}
-
-/** Text as XML 1.0 can hold it. */
-function xml(text: string): string {
-  const entities: Readonly<Record<string, string>> = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    '"': "&quot;",
-  };
-  return text
-    .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "?")
-    .replace(/[&<>"]/g, (character) => entities[character] ?? character);
 }

@@ -315,6 +315,33 @@ describe("--coverage", () => {
     });
   });
 
+  test("tells of conditions that were never seen to hold, or never refused", async () => {
+    const text = `schema: stepgate.policy/1
+id: pay
+version: "1"
+sequence: pay+, end
+functions: { pay: [WRITE], end: [END] }
+tools:
+  transfer:
+    function: pay
+    action: WRITE
+    when: args.amount < 10.0
+    limits: { calls: 2 }
+forbid: [{ tools: [transfer], agents: ["bot-*"] }]
+tests:
+  - name: too much
+    calls:
+      - { tool: transfer, args: { amount: 10 }, expect: ARGUMENT_VIOLATION }
+      - { tool: transfer, args: { amount: 1 }, expect: ALLOW }
+`;
+    const { stdout } = await covered({ "p.yaml": text }, "--coverage");
+    expect(stdout).toContain("conditions, held and refused   4 of 6 (66.6%)");
+    expect(stdout.split("\n").filter((line) => line.includes("never refused"))).toEqual([
+      "  missing p.yaml:11:15: tools.transfer.limits.calls: never refused",
+      "  missing p.yaml:12:10: forbid.0: never refused",
+    ]);
+  });
+
   test("--min makes less a finding, for each policy by itself", async () => {
     const files = { "a.yaml": TESTED, "b.yaml": UNTESTED };
     expect(await covered(files, "a.yaml", "--min", "50")).toMatchObject({ code: 0, stderr: "" });

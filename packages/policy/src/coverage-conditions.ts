@@ -40,7 +40,7 @@ function functionsAndTools(policy: CompiledPolicy): readonly ConditionSide[] {
   );
 }
 
-function besides({ constraints = [], forbid = [], agents = [] }: CompiledPolicy): ConditionSide[] {
+function besides({ constraints, forbid, agents = [] }: CompiledPolicy): ConditionSide[] {
   const both = (rule: string): ConditionSide[] => [holds(rule), refuses(rule)];
   return [
     ...constraints.flatMap((_, index) => both(`constraints.${index}`)),
@@ -91,7 +91,7 @@ function passedRules(
 }
 
 /** Check 5: a constraint is asked where its second selector picks the call. */
-function constraintRules({ constraints = [] }: CompiledPolicy, call: DecidedCall): string[] {
+function constraintRules({ constraints }: CompiledPolicy, call: DecidedCall): string[] {
   return constraints.flatMap(({ second }, index) =>
     picks(second, call) ? [`constraints.${index}`] : [],
   );
@@ -103,7 +103,7 @@ function picks({ member, name }: CallSelector, call: DecidedCall): boolean {
 
 /** Check 6: every item of `forbid`, and the entries for this agent. */
 function permissionRules(
-  { forbid = [], agents = [] }: CompiledPolicy,
+  { forbid, agents = [] }: CompiledPolicy,
   { agent_id }: DecidedCall,
 ): readonly string[] {
   const mine = agents.filter((entry) => agent_id !== undefined && entry.matches(agent_id));

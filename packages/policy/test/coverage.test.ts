@@ -1,9 +1,17 @@
 /** What calls exercise of a policy: each transition, action and tool once allowed, each condition held and refused. */
-import type { CompiledConditions, CompiledPolicy } from "@stepgate/core";
+import { randomBytes } from "node:crypto";
+import {
+  type CompiledPolicy,
+  createGate,
+  generateSigningKey,
+  type JsonObject,
+  memoryStore,
+  type Scope,
+} from "@stepgate/core";
 import { describe, expect, test } from "vitest";
 import { type CoverageKind, type DecidedCall, parsePolicy, policyCoverage } from "../src/index.ts";
 
-const PLAIN = parsePolicy(`schema: stepgate.policy/1
+const TEXT = `schema: stepgate.policy/1
 id: payments
 version: "1"
 sequence: intake, review?, execution{1,2}, settle
@@ -18,7 +26,8 @@ tools:
   begin: { function: intake, action: CHECK }
   pay: { function: execution, action: WRITE }
   pay_again: { function: [review, execution], action: WRITE }
-`);
+`;
+const PLAIN = parsePolicy(TEXT);
 
 function missing(policy: CompiledPolicy, kind: CoverageKind, ...runs: readonly DecidedCall[][]) {
   return policyCoverage(policy, runs)
@@ -94,42 +103,23 @@ describe("the map", () => {
   });
 });
 
-/** Conditions on the tool `pay`, `execution` and the policy; what they compute is not looked at. */
-const conditions = (path: string, more: Partial<CompiledConditions> = {}): CompiledConditions => ({
-  path,
-  grounded: [],
-  bind: [],
-  when: () => true,
-  ...more,
-});
-const NARROWED: CompiledPolicy = {
-  ...PLAIN,
-  functions: new Map(
-    [...PLAIN.functions].map(([name, fn]) => [
-      name,
-      name === "execution"
-        ? { ...fn, conditions: conditions("functions.execution", { calls: { max: "3" } }) }
-        : fn,
-    ]),
-  ),
-  tools: new Map(
-    [...PLAIN.tools].map(([name, tool]) => [
-      name,
-      name === "pay"
-        ? {
-            ...tool,
-            conditions: conditions("tools.pay", {
-              args: () => undefined,
-              grounded: [{ path: "to.name", holds: () => true }],
-              bind: [{ name: "order", of: ["order"] }],
-              sum: { max: "9", of: ["amount"] },
-              approval: { count: 1, by: new Set(["finance"]) },
-            }),
-          }
-        : tool,
-    ]),
-  ),
-};
+const NARROWED = parsePolicy(
+  `${TEXT.replace(
+    "[WRITE, CALL]",
+    "{ actions: [WRITE, CALL], when: 'true', limits: { calls: 3 } }",
+  ).replace(
+    "pay: { function: execution, action: WRITE }",
+    `pay:
+    function: execution
+    action: WRITE
+    args: { type: object }
+    when: 'true'
+    grounded: { to.name: [[bob]] }
+    bind: { order: args.order }
+    limits: { sum: { of: args.amount, max: 9 } }
+    approval: { by: [finance] }`,
+  )}`,
+);
 const ALL = [
   "functions.execution.when holds",
   "functions.execution.when refuses",
@@ -207,30 +197,12 @@ describe("a condition", () => {
 });
 
 describe("beside the order", () => {
-  const RULES: CompiledPolicy = {
-    ...PLAIN,
-    constraints: [
-      {
-        kind: "precedence",
-        first: { member: "function", name: "intake" },
-        second: { member: "function", name: "lookup" },
-      },
-      {
-        kind: "never",
-        first: { member: "action_type", name: "CALL" },
-        second: { member: "tool", name: "pay" },
-      },
-    ],
-    forbid: [{ tools: new Set(["get"]) }],
-    agents: [
-      { pattern: "*", matches: () => true, functions: new Map() },
-      {
-        pattern: "bot-*",
-        matches: (agent) => agent.startsWith("bot-"),
-        functions: new Map([["execution", new Set(["CALL"])]]),
-      },
-    ],
-  };
+  const RULES = parsePolicy(`${TEXT}constraints:
+  - precedence: [intake, lookup]
+  - never: [{ action: CALL }, { tool: pay }]
+forbid: [{ tools: [get] }]
+agents: { "*": {}, "bot-*": { functions: { execution: [CALL] } } }
+`);
 
   test("a constraint holds for a call that its second selector picks, and one that narrows nothing never refuses", () => {
     expect(missing(RULES, "conditions")).toEqual([
@@ -277,3 +249,68 @@ test("counts a kind and all together", () => {
   });
   expect([covered, total, items.length]).toEqual([13, 33, 33]);
 });
+
+test("what answers of a gate show is what each condition says of the call by itself", async () => {
+  const policy = parsePolicy(`schema: stepgate.policy/1
+id: payments
+version: "1"
+sequence: pay
+functions:
+  pay:
+    actions: [WRITE]
+    args: { type: object, required: [amount], properties: { amount: true } }
+    when: '!("to" in args) || args.to != "eve"'
+tools:
+  transfer:
+    function: pay
+    action: WRITE
+    args: { type: object, properties: { amount: { type: number } } }
+    when: agent_id == "treasury" || args.amount <= 100.0
+    grounded: { to: [context.request] }
+    approval: { when: args.amount >= 50.0, by: [finance] }
+`);
+  const gate = await createGate({
+    policies: [policy],
+    store: memoryStore(),
+    signer: generateSigningKey(),
+    saltKey: randomBytes(32),
+    maxDenialsPerSecond: 1_000_000,
+  });
+  const context = { request: "pay bob" };
+  const verdicts = new Set<string>();
+  let number = 0;
+  for (const agent_id of ["treasury", "teller"])
+    for (const amount of [undefined, "1", 1, 60, 200, 6000])
+      for (const to of [undefined, "bob", "mallory", "eve"]) {
+        const args = JSON.parse(JSON.stringify({ amount, to })) as JsonObject;
+        const sequence_id = `s${number++}`;
+        await gate.open({ sequence_id, agent_id, context });
+        const decision = await gate.decide({ sequence_id, agent_id, tool: "transfer", args });
+        const call = { ...decision.receipt, args };
+        const truth = truthOf(policy, { args, context, agent_id, tenant: "" });
+        for (const item of policyCoverage(policy, [[call]]).items) {
+          if (item.kind !== "conditions" || !item.covered) continue;
+          expect({ ...item, args, truth: truth.get(item.rule) }).toMatchObject({
+            truth: item.what === "holds",
+          });
+          verdicts.add(`${item.rule} ${item.what}`);
+        }
+      }
+  // Each side was seen, so none of them was agreed with by silence.
+  expect([...verdicts].toSorted()).toEqual([...missing(policy, "conditions")].toSorted());
+});
+
+/** What each condition of the policy says, by its rule: whether it lets the call pass. */
+function truthOf(policy: CompiledPolicy, scope: Scope): ReadonlyMap<string, boolean> {
+  const truth = new Map<string, boolean>();
+  for (const { conditions } of [...policy.functions.values(), ...policy.tools.values()]) {
+    if (conditions === undefined) continue;
+    const { path, args, when, grounded, approval } = conditions;
+    if (args !== undefined) truth.set(`${path}.args`, args(scope.args) === undefined);
+    if (when !== undefined) truth.set(`${path}.when`, when(scope) === true);
+    for (const { path: of, holds } of grounded)
+      truth.set(`${path}.grounded.${of}`, holds(scope) === true);
+    if (approval?.when !== undefined) truth.set(`${path}.approval`, approval.when(scope) === false);
+  }
+  return truth;
+}

@@ -26,7 +26,7 @@ export function diffMarkdown(before: Label, after: Label, found: PolicyDiff): st
       "Unknown",
       unknown.map((one) => ({
         ...callCells(one, byAgent),
-        why: [one.reason, ...one.changed.map(code)].join(" "),
+        why: [one.reason, ...one.changed.map(markdownCode)].join(" "),
       })),
     ),
     ...(allAgents ? [] : ["**Not every kind of agent was looked at: there are too many.**"]),
@@ -42,9 +42,9 @@ const COVERED =
 type Row = Readonly<Record<string, string>>;
 
 function callCells({ call, agent, trace }: UndecidedChange | PolicyChange, byAgent: boolean): Row {
-  const who = agent === undefined ? "*none*" : code(agent);
+  const who = agent === undefined ? "*none*" : markdownCode(agent);
   return {
-    call: code(callText(call)),
+    call: markdownCode(callText(call)),
     agent: byAgent ? who : "",
     after: trace === undefined ? "" : runText(trace.slice(0, -1)),
   };
@@ -53,18 +53,18 @@ function callCells({ call, agent, trace }: UndecidedChange | PolicyChange, byAge
 function changeCells(refused: string, byAgent: boolean): (change: PolicyChange) => Row {
   return (change) => ({
     ...callCells(change, byAgent),
-    [refused]: `${change.refusal.code} ${code(change.refusal.rule)}`,
-    "only if these hold": (change.dependsOn ?? []).map(code).join(", "),
+    [refused]: `${change.refusal.code} ${markdownCode(change.refusal.rule)}`,
+    "only if these hold": (change.dependsOn ?? []).map(markdownCode).join(", "),
   });
 }
 
 function runText(calls: readonly PolicyCall[]): string {
   const texts = runTexts(calls);
-  return texts.length === 0 ? "*the beginning*" : texts.map(code).join(", ");
+  return texts.length === 0 ? "*the beginning*" : texts.map(markdownCode).join(", ");
 }
 
 function labelText({ id, version }: Label): string {
-  return `${code(id)} ${code(version)}`;
+  return `${markdownCode(id)} ${markdownCode(version)}`;
 }
 
 /** Letters of one table at most: a comment on GitHub holds some 65,000. */
@@ -92,8 +92,8 @@ function line(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 
-/** Text as it is. A version may hold anything but control characters; names hold nothing that ends a table's cell. */
-function code(text: string): string {
+/** Text as it is, as code. A version may hold anything but control characters; names hold nothing that ends a table's cell. */
+export function markdownCode(text: string): string {
   const plain = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
   const longest = Math.max(0, ...(plain.match(/`+/g) ?? []).map(({ length }) => length));
   const fence = "`".repeat(longest + 1);

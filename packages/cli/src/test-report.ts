@@ -29,12 +29,21 @@ export async function printTests(output: Output, files: readonly TestedFile[]): 
     }
     if (tests.length === 0 && issues.length === 0) await output.say(`${file}: no tests`);
   }
-  const { passed, failed } = countTests(files);
-  await output.say(`${passed} passed, ${failed} failed`);
+  await output.say(countText(files));
 }
 
-/** Workflow commands, which GitHub shows beside the lines of a pull request. */
-export function testsForGithub(files: readonly TestedFile[]): readonly string[] {
+/** Workflow commands, which GitHub shows beside the lines of a pull request, and the count. */
+export async function printForGithub(output: Output, files: readonly TestedFile[]): Promise<void> {
+  for (const line of githubLines(files)) await output.line(line);
+  await output.line(countText(files));
+}
+
+function countText(files: readonly TestedFile[]): string {
+  const { passed, failed } = countTests(files);
+  return `${passed} passed, ${failed} failed`;
+}
+
+function githubLines(files: readonly TestedFile[]): readonly string[] {
   const found = files.map(({ file, tests, issues }): CheckedFile => {
     const faults = tests.flatMap((test) => test.issues);
     const error = <T>(issue: T, code: string) => ({ ...issue, severity: "error", code }) as const;

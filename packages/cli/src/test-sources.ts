@@ -18,7 +18,7 @@ export type TestSource =
     };
 
 /** A policy's file, from where the program runs, and what is in it. */
-export type NamedPolicy = { readonly file: string } & (
+type NamedPolicy = { readonly file: string } & (
   | { readonly text: string }
   | { readonly fault: string }
 );
@@ -55,8 +55,16 @@ interface Found {
   readonly folders: Set<string>;
 }
 
-const TESTS = /\.policy-test\.(?:ya?ml|json)$/;
-const READABLE = /\.(?:ya?ml|json)$/;
+/** Whether a file of this name can be a policy, or a file of tests. */
+export function isPolicyName(name: string): boolean {
+  return /\.(?:ya?ml|json)$/.test(name);
+}
+
+/** Whether a file of this name holds tests. */
+export function isTestName(name: string): boolean {
+  return /\.policy-test\.(?:ya?ml|json)$/.test(name);
+}
+
 /** Also where the member `schema` itself is misspelt: such a policy must be reported, not passed over. */
 const POLICY = /\w["']?\s*:\s*["']?stepgate\.policy\//;
 /** Larger files are no policies: the language refuses them. */
@@ -72,7 +80,7 @@ async function addFolder(folder: string, found: Found): Promise<void> {
     if (entry.isDirectory()) {
       if (entry.name !== "node_modules" && !entry.name.startsWith("."))
         await addFolder(path, found);
-    } else if (READABLE.test(entry.name)) await addIfPolicy(path, found);
+    } else if (isPolicyName(entry.name)) await addIfPolicy(path, found);
   }
 }
 
@@ -80,7 +88,7 @@ async function addIfPolicy(path: string, found: Found): Promise<void> {
   const stats = await stat(path).catch(() => undefined);
   // A link that leads nowhere, a folder behind a link, a device.
   if (stats?.isFile() !== true) return;
-  if (TESTS.test(path)) return add(await readTests(path), found);
+  if (isTestName(path)) return add(await readTests(path), found);
   if (stats.size > MAX_BYTES) return;
   const text = await readText(path).catch(() => "");
   if (POLICY.test(text)) add({ kind: "policy", file: path, text }, found);
@@ -89,10 +97,10 @@ async function addIfPolicy(path: string, found: Found): Promise<void> {
 /** A file that was asked for by name is read as what it says to be. */
 async function addNamed(path: string, found: Found): Promise<void> {
   found.folders.add(resolve(dirname(path)));
-  if (TESTS.test(path)) return add(await readTests(path), found);
+  if (isTestName(path)) return add(await readTests(path), found);
   add({ kind: "policy", file: path, text: await readText(path) }, found);
   for (const name of (await readdir(dirname(path))).toSorted()) {
-    if (!TESTS.test(name)) continue;
+    if (!isTestName(name)) continue;
     const beside = await readTests(join(dirname(path), name));
     // Of a file that does not even say which policy it is about, it is safer to complain.
     if (beside.policy === undefined || resolve(beside.policy.file) === resolve(path))

@@ -47,6 +47,8 @@ export function run(
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout, stderr }));
+    // One that reads nothing may be gone before it is written to.
+    child.stdin.on("error", () => {});
     child.stdin.end(stdin);
   });
 }

@@ -5,7 +5,7 @@ import { coverageDocument, percentOf, printCoverage } from "../coverage-report.t
 import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
 import { reasonOf, unreadable } from "../reading.ts";
-import { countTests, junitOf, printTests, testsForGithub } from "../test-report.ts";
+import { countTests, junitOf, printForGithub, printTests } from "../test-report.ts";
 import { runTests, type TestRun } from "../test-run.ts";
 import { findTestSources, type TestSources } from "../test-sources.ts";
 import { watchTests } from "../watch-tests.ts";
@@ -81,8 +81,7 @@ async function playOnce(
   const run = await played(output, files);
   const isCovering = coverage === true || min !== undefined;
   if (output.json) await output.document(documentOf(run, isCovering));
-  else if (format === "github")
-    for (const line of testsForGithub(run.files)) await output.line(line);
+  else if (format === "github") await printForGithub(output, run.files);
   else await printTests(output, run.files);
   if (isCovering && format === "pretty")
     for (const policy of run.policies) await printCoverage(output, policy);

@@ -129,9 +129,7 @@ async function readPolicy(testFile: string, name: string): Promise<NamedPolicy> 
 }
 
 function add(source: TestSource, found: Found): void {
-  const key = resolve(source.file);
-  if (found.files.has(key)) return;
-  found.files.set(key, source);
+  found.files.set(resolve(source.file), source);
   if (source.kind === "tests" && source.policy !== undefined)
     found.folders.add(dirname(resolve(source.policy.file)));
 }

@@ -10,6 +10,7 @@ import {
   action,
   commit,
   git,
+  installed,
   NARROWER,
   repository,
   TESTED,
@@ -151,4 +152,20 @@ test("without a base, on a push, policies are checked and tested and nothing is 
   expect(code).toBe(0);
   expect(stdout).toContain("1 passed, 0 failed\n");
   expect(stdout).toContain("Nothing to compare with.");
+});
+
+test("installs what its program needs, from nothing but its own checkout", async (context) => {
+  const { code, stdout, stderr, actionPath } = await installed();
+  const isUnknown = /ENOTCACHED|ERR_PNPM_NO_OFFLINE/.test(stdout + stderr);
+  context.skip(
+    code !== 0 && isUnknown,
+    "this machine has not downloaded pnpm and the packages yet",
+  );
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const cwd = await repository({ "refunds.yaml": REFUNDS }, { "refunds.yaml": WIDER });
+  const { code: reviewed, summary } = await act(cwd, { actionPath, inputs: { comment: "false" } });
+  expect({ reviewed, summary }).toEqual({
+    reviewed: 0,
+    summary: expect.stringContaining("**1 newly allowed"),
+  });
 });

@@ -1,12 +1,12 @@
 /** A job on GitHub, here: the action's own step in bash, a real repository, a server on this machine in the API's place. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { parse } from "yaml";
-import { REFUNDS, run, temporaryFolder } from "./binary.ts";
+import { type Finished, REFUNDS, run, temporaryFolder } from "./binary.ts";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 /** The text of action.yml. */
@@ -26,8 +26,6 @@ interface Action {
 }
 /** What it says. */
 export const action: Action = parse(ACTION);
-const REVIEW = action.runs.steps.find(({ id }) => id === "review");
-
 /** Git with an author, in whatever language and configuration this machine has. */
 const GIT_ENV = {
   GIT_CONFIG_GLOBAL: "/dev/null",
@@ -125,6 +123,8 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 }
 
 interface Job {
+  /** Where the action was checked out; this checkout unless given. */
+  readonly actionPath?: string;
   readonly inputs?: Readonly<Record<string, string>>;
   readonly api?: string;
   readonly token?: string;
@@ -133,7 +133,7 @@ interface Job {
 /** Runs the step of action.yml as GitHub does: its expressions evaluated into the environment, its script in bash. */
 export async function act(
   cwd: string,
-  { inputs = {}, api = "http://127.0.0.1:1", token = "writer" }: Job = {},
+  { inputs = {}, api = "http://127.0.0.1:1", token = "writer", actionPath = ROOT }: Job = {},
 ) {
   const temp = temporaryFolder();
   const values: Readonly<Record<string, string>> = {
@@ -148,21 +148,20 @@ export async function act(
     "runner.temp": temp,
   };
   const env = Object.fromEntries(
-    Object.entries(REVIEW?.env ?? {}).map(([name, text]) => [
-      name,
-      text.replace(/\$\{\{ (.*?) \}\}/g, (_, expression: string) => values[expression] ?? "?"),
-    ]),
+    Object.entries(action.runs.steps.find(({ id }) => id === "review")?.env ?? {}).map(
+      ([name, text]) => [
+        name,
+        text.replace(/\$\{\{ (.*?) \}\}/g, (_, expression: string) => values[expression] ?? "?"),
+      ],
+    ),
   );
-  const runner = {
-    PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
-    GITHUB_ACTION_PATH: ROOT,
+  const finished = await runStep("review", cwd, actionPath, {
     GITHUB_API_URL: api,
     GITHUB_REPOSITORY: "o/r",
     GITHUB_STEP_SUMMARY: join(temp, "summary.md"),
     GITHUB_OUTPUT: join(temp, "output"),
-  };
-  const flags = ["--noprofile", "--norc", "-eo", "pipefail", "-c", REVIEW?.run ?? "exit 99"];
-  const finished = await run("bash", flags, cwd, { env: { ...GIT_ENV, ...runner, ...env } });
+    ...env,
+  });
   const read = (name: string): string => {
     try {
       return readFileSync(join(temp, name), "utf8");
@@ -176,6 +175,36 @@ export async function act(
     junit: read("stepgate-junit.xml"),
     junitFile: read("output").trim().replace("junit=", ""),
   };
+}
+
+function runStep(
+  name: string,
+  cwd: string,
+  actionPath: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Finished> {
+  const script = action.runs.steps.find(({ id }) => id === name)?.run ?? "exit 99";
+  return run("bash", ["--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd, {
+    env: {
+      ...GIT_ENV,
+      PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
+      GITHUB_ACTION_PATH: actionPath,
+      ...env,
+    },
+  });
+}
+
+/** The action's own checkout as a runner has it, with nothing installed, and then its step that installs. */
+export async function installed(): Promise<Finished & { readonly actionPath: string }> {
+  const actionPath = temporaryFolder();
+  const files = await git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard");
+  for (const file of files.split("\0"))
+    if (file !== "" && existsSync(join(ROOT, file)))
+      cpSync(join(ROOT, file), join(actionPath, file));
+  const { HOME = "/" } = process.env;
+  // By what an earlier `pnpm install` left on this machine: a registry may take its time.
+  const env = { HOME, npm_config_offline: "true", pnpm_config_offline: "true" };
+  return { actionPath, ...(await runStep("install", actionPath, actionPath, env)) };
 }
 
 /** With a test that passes. */

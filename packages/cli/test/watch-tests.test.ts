@@ -2,6 +2,7 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
@@ -117,6 +118,8 @@ test("watches the policy that a file of tests names, wherever it lies, and no ne
   await watch.says("1 passed, 0 failed");
   writeFileSync(join(cwd, "policies", "other.yaml"), "x: 1\n");
   writeFileSync(join(cwd, "tests", "notes.yaml"), "x: 1\n");
+  // Time enough for a run that there must not be.
+  await delay(500);
   // Put there whole: half of it would be a run more.
   writeFileSync(join(cwd, "p"), REFUNDS.replace("get_order:", "get_orders:"));
   renameSync(join(cwd, "p"), join(cwd, "policies", "p.yaml"));

@@ -73,12 +73,11 @@ describe("the order", () => {
     const sealing = parsePolicy(`schema: stepgate.policy/1
 id: x
 version: "1"
-sequence: a, b+
-functions: { a: [END, READ], b: [END] }
+sequence: (a | early), b+
+functions: { a: [END, READ], early: [END], b: [END] }
 sealOn: [END]
 `);
     expect(missing(sealing, "transitions")).toEqual(["a at the beginning", "b after a"]);
-    expect(sealing.automaton.states).toBe(3);
   });
 });
 

@@ -13,6 +13,9 @@ import {
   WIDER,
 } from "./github-job.ts";
 
+const ALLOWED =
+  "#### Newly allowed\n\n| call | after | was refused by |\n| --- | --- | --- |\n| `refund` | *the beginning* | SEQUENCE_VIOLATION `sequence` |\n";
+
 describe("the comment", () => {
   const change = () => repository({ "refunds.yaml": REFUNDS }, { "refunds.yaml": WIDER });
   const bot = { login: "github-actions[bot]", type: "Bot" };
@@ -23,17 +26,17 @@ describe("the comment", () => {
     const first = await act(cwd, { api: url });
     expect(first).toMatchObject({ code: 0, stderr: "" });
     expect(comments).toHaveLength(1);
-    expect(comments[0]?.body).toMatch(/^<!-- stepgate: .* -->\n### Stepgate/);
-    expect(comments[0]?.body).toContain("#### `p/refunds.yaml`");
-    expect(comments[0]?.body).toContain("| newly allowed | `refund` | (first) |  |");
+    expect(comments[0]?.body).toMatch(/^<!-- stepgate: .* -->\n## Stepgate/);
+    expect(comments[0]?.body).toContain("`p/refunds.yaml`:\n\n### Policy `refunds` `1`");
+    expect(comments[0]?.body).toContain(ALLOWED);
     expect(comments[0]?.body).toContain("**1 newly allowed, 0 newly denied**, 0 unknown");
-    expect(first.summary).toContain("| newly allowed | `refund` | (first) |  |");
+    expect(first.summary).toContain(ALLOWED);
     await commit(cwd, { "p/refunds.yaml": NARROWER });
     expect((await act(cwd, { api: url })).stdout).toContain("comment: updated\n");
     expect(comments).toHaveLength(1);
-    expect(comments[0]?.body).not.toContain("newly allowed |");
+    expect(comments[0]?.body).not.toContain("Newly allowed");
     expect(comments[0]?.body).toContain(
-      "| newly denied | `report EMIT_EVENT` | (first) | NO_POLICY_MATCH `functions` |",
+      "#### Newly denied\n\n| call | after | is refused by |\n| --- | --- | --- |\n| `report EMIT_EVENT` | *the beginning* | NO_POLICY_MATCH `functions` |",
     );
     await commit(cwd, { "p/refunds.yaml": REFUNDS });
     await act(cwd, { api: url });
@@ -91,7 +94,7 @@ describe("the comment", () => {
     expect(code).toBe(0);
     expect(stdout).not.toMatch(/^::error/m);
     expect(comments[0]?.body).toContain(
-      "#### `` `x` | $(touch pwned)\ufffd::error::<img src=x>.yaml ``\n",
+      "\n`` `x` | $(touch pwned)\ufffd::error::<img src=x>.yaml ``:\n",
     );
     expect(await git(cwd, "status", "--porcelain")).toBe("");
   });

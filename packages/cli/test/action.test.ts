@@ -60,9 +60,9 @@ describe("a pull request", () => {
     });
     expect(code).toBe(1);
     expect(summary).toContain(
-      "#### `new.yaml` is new\n\n`other` `1`: all that it allows is newly allowed.",
+      "### `new.yaml` is new\n\n`other` `1`: all that it allows is newly allowed.",
     );
-    expect(summary).toContain("#### `old.yaml` is gone\n\nWhatever it allowed is newly denied.");
+    expect(summary).toContain("### `old.yaml` is gone\n\nWhatever it allowed is newly denied.");
     expect(summary).toContain("**1 newly allowed, 1 newly denied**");
     await commit(cwd, { "new.yaml": undefined });
     const gone = await act(cwd, { inputs: { "fail-on": "newly-allowed", comment: "false" } });
@@ -76,7 +76,7 @@ describe("a pull request", () => {
     );
     const { summary } = await act(cwd, { inputs: { comment: "false" } });
     expect(summary).toContain(
-      "#### `new.yaml`, before in `old.yaml`\n\n**1 newly allowed, 0 newly denied**",
+      "`new.yaml`, before in `old.yaml`:\n\n### Policy `refunds` `1` → `refunds` `1`\n\n**1 newly allowed, 0 newly denied, 0 unknown**",
     );
   });
 
@@ -100,7 +100,7 @@ describe("a pull request", () => {
     );
     expect(summary).toContain("**A test fails.**");
     expect(summary).toContain("**A policy does not load.**");
-    expect(summary).toContain("#### `b.yaml` does not load\n\n`b.yaml:");
+    expect(summary).toContain("### `b.yaml` does not load\n\n`b.yaml:");
     expect(junit).toContain("expected SEQUENCE_VIOLATION, got ALLOW");
     expect(junitFile).toMatch(/stepgate-junit\.xml$/);
   });

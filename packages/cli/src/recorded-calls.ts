@@ -27,7 +27,11 @@ export async function* readRecordedCalls(file: string): AsyncGenerator<RecordedL
 /** What makes a line a call. */
 const CALL_MEMBERS = ["tool", "function", "action_type", "step", "args"] as const;
 const MEMBERS: ReadonlySet<string> = new Set([
-  ...["sequence_id", "group", "context", "agent_id", "tenant"],
+  "sequence_id",
+  "group",
+  "context",
+  "agent_id",
+  "tenant",
   ...CALL_MEMBERS,
 ]);
 

@@ -362,11 +362,11 @@ test("context, agent and tenant of a test count, and so do arguments, limits and
   expect(stdout).toContain("2 passed, 3 failed\n");
   const told = stderr.split("\n").filter((line) => line.includes("expected"));
   expect(told.map((line) => /expected (.*?):/.exec(line)?.[1])).toEqual([
-    "APPROVAL_REQUIRED, got ARGUMENT_VIOLATION",
-    "ALLOW, got ARGUMENT_VIOLATION",
-    "LIMIT_EXCEEDED, got ARGUMENT_VIOLATION",
-    "ALLOW, got ARGUMENT_VIOLATION",
-    "ALLOW, got SEQUENCE_VIOLATION",
+    "APPROVAL_REQUIRED, got ARGUMENT_VIOLATION [tools.refund.grounded.order]",
+    "ALLOW, got ARGUMENT_VIOLATION [tools.refund.grounded.order]",
+    "LIMIT_EXCEEDED, got ARGUMENT_VIOLATION [tools.refund.grounded.order]",
+    "ALLOW, got ARGUMENT_VIOLATION [tools.refund.grounded.order]",
+    "ALLOW, got SEQUENCE_VIOLATION [sequence]",
     "ARGUMENT_VIOLATION, got ALLOW",
     "ACTION_NOT_ALLOWED, got ALLOW",
   ]);

@@ -71,7 +71,7 @@ function noPolicy(folder: string, group: string | undefined): string {
     : `no policy ${folder}/${group}.yaml for this group`;
 }
 
-function documentOf({ answer, policy: _, ...call }: SimulatedCall): string {
+function documentOf({ answer, policy: _policy, ...call }: SimulatedCall): string {
   return JSON.stringify({ ...call, ...answer });
 }
 

@@ -8,6 +8,7 @@ import { GateError } from "./errors.ts";
 import type { GateSetup } from "./gate-parts.ts";
 import type { Now } from "./ledger.ts";
 import { conditionsOf, type SequenceState } from "./sequence-state.ts";
+import type { KeySet } from "./signing-key.ts";
 import { parseStrictJson } from "./strict-json.ts";
 
 /** Contexts by the state that they belong to; gathered anew when the host added one. */
@@ -31,7 +32,7 @@ export async function gatherGrounds(
     context: conditions.length === 0 ? NO_CONTEXT : await contextOf(setup, state),
     counted: counters.length === 0 ? NOTHING_COUNTED : await setup.store.counters(counters),
     bindDigest: bindDigester(setup.saltKey, state.opened),
-    rolesOf: (keyId) => rolesAt(setup, keyId, now.record),
+    rolesOf: (keyId) => rolesAt(setup.approvers, keyId, now.record),
   };
 }
 
@@ -64,8 +65,8 @@ async function contextOf(setup: GateSetup, state: SequenceState): Promise<JsonOb
 }
 
 /** Roles come from the key set, never from the statement; a key that is not valid now has none. */
-function rolesAt(setup: GateSetup, keyId: string, ts_ms: number): readonly string[] {
-  const jwk = setup.approvers.get(keyId)?.jwk;
+export function rolesAt(approvers: KeySet, keyId: string, ts_ms: number): readonly string[] {
+  const jwk = approvers.get(keyId)?.jwk;
   if (jwk?.roles === undefined || jwk.revoked_from !== undefined) return [];
   const { nbf = 0, exp = Number.POSITIVE_INFINITY } = jwk;
   return ts_ms >= nbf * 1000 && ts_ms < exp * 1000 ? jwk.roles : [];

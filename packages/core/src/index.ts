@@ -21,6 +21,14 @@ export {
   type SimulatedSequence,
   type Simulation,
 } from "./simulation.ts";
+export {
+  createReplay,
+  disclosesArguments,
+  type Replay,
+  type ReplayAnswer,
+  type ReplayedCall,
+  type ReplayGiven,
+} from "./replay.ts";
 export { parseStrictJson } from "./strict-json.ts";
 export type {
   Automaton,

@@ -265,7 +265,8 @@ export function conditionsOf(
 
 const NONE: readonly CompiledConditions[] = [];
 
-function callOf(receipt: CallMembers): CallMembers {
+/** What of a record says which call it is. */
+export function callOf(receipt: CallMembers): CallMembers {
   const { step, function: fn, action_type, tool, audience } = receipt;
   return {
     ...(step === undefined ? {} : { step }),

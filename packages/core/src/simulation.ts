@@ -3,13 +3,6 @@
  * requests, the same `decide`, the same fold of an ALLOW. For what only wants to know the answers.
  */
 import { isInvalid, readActionRequest } from "./action-request.ts";
-import {
-  canonicalCopy,
-  canonicalize,
-  type Json,
-  type JsonObject,
-  setMember,
-} from "./canonical-json.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
 import type { Grounds } from "./conditions.ts";
 import { movedCounters } from "./counters.ts";
@@ -17,10 +10,10 @@ import type { Decimal } from "./decimal.ts";
 import { decide, type Verdict } from "./decide.ts";
 import type { DenyCode } from "./decision.ts";
 import type { Agent, Context } from "./gate.ts";
-import { CONTEXT_LIMITS, ownerOf } from "./opening.ts";
+import { type KeptContexts, keptContexts } from "./kept-contexts.ts";
+import { ownerOf } from "./opening.ts";
 import { type OpenReceipt, RECEIPT_VERSION } from "./receipt.ts";
 import { advance, openState, type SequenceState } from "./sequence-state.ts";
-import { parseStrictJson } from "./strict-json.ts";
 
 /** What the gate would answer. */
 export type SimulatedDecision =
@@ -50,67 +43,35 @@ export interface Simulation {
  * run.decide({ sequence_id: "s", tool: "get_order", args: { order: 17 } }); // { decision: "ALLOW" }
  */
 export function createSimulation(): Simulation {
-  const shared: Shared = { counted: new Map(), contexts: new Map() };
+  const shared: Shared = { counted: new Map(), contexts: keptContexts() };
   return { open: (policy, owner = {}) => openSimulated(policy, owner, shared) };
 }
 
 /** What sequences of one simulation have in common. */
 interface Shared {
   readonly counted: Map<string, Decimal>;
-  /** The contexts of the sequences that were decided last, by sequence. */
-  readonly contexts: Map<SequenceState, JsonObject>;
+  readonly contexts: KeptContexts;
 }
 
 function openSimulated(
   policy: CompiledPolicy | undefined,
   owner: Agent,
-  shared: Shared,
+  { counted, contexts }: Shared,
 ): SimulatedSequence {
   const state = simulatedState(policy, owner);
-  let contextText = "{}";
   return {
-    addContext(added) {
-      contextText = mergedContext(contextText, added);
-      shared.contexts.delete(state);
-    },
+    addContext: (added) => contexts.add(state, added),
     decide(call) {
       const request = readActionRequest(call, FILLING);
       if (isInvalid(request)) return invalid(request.member);
       if (request.agent_id !== owner.agent_id) return invalid("agent_id");
       if (request.tenant !== owner.tenant) return invalid("tenant");
       const input = { call: request.call, nonce: request.nonce, args_digest: "", ts_ms: NOW };
-      const context = contextOf(state, contextText, shared.contexts);
-      const grounds = { ...NO_GROUNDS, args: request.args, context, counted: shared.counted };
-      return take(decide(policy, state, input, MOMENT, grounds), state, shared.counted);
+      const context = contexts.of(state);
+      const grounds = { ...NO_GROUNDS, args: request.args, context, counted };
+      return take(decide(policy, state, input, MOMENT, grounds), state, counted);
     },
   };
-}
-
-/** Of a context mostly the text is kept: what conditions make of it can be many times its size. */
-function contextOf(
-  state: SequenceState,
-  text: string,
-  contexts: Map<SequenceState, JsonObject>,
-): JsonObject {
-  const known = contexts.get(state);
-  if (known !== undefined) return known;
-  const context = parseStrictJson(text) as JsonObject;
-  for (const oldest of contexts.keys()) {
-    if (contexts.size < MOST_CONTEXTS) break;
-    contexts.delete(oldest);
-  }
-  contexts.set(state, context);
-  return context;
-}
-
-const MOST_CONTEXTS = 1000;
-
-/** Members of a later context replace earlier ones of the same name. */
-function mergedContext(text: string, added: Context): string {
-  const merged: Record<string, Json> = { ...(parseStrictJson(text) as JsonObject) };
-  const { copy } = canonicalCopy(added, CONTEXT_LIMITS);
-  for (const [name, value] of Object.entries(copy as JsonObject)) setMember(merged, name, value);
-  return canonicalize(merged);
 }
 
 function take(

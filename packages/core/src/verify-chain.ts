@@ -293,7 +293,7 @@ const BY_CONDITIONS: ReadonlySet<string> = new Set([
 ]);
 
 /** The request as it must have been: in the tool form where a tool is named. */
-function callForm(receipt: DecisionReceipt): CallForm {
+export function callForm(receipt: DecisionReceipt): CallForm {
   if (receipt.tool !== undefined) return { tool: receipt.tool };
   const { function: fn = "", action_type = "", step } = receipt;
   return { function: fn, action_type, ...(step === undefined ? {} : { step }) };

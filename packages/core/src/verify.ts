@@ -28,6 +28,8 @@ export interface VerifyOptions {
   readonly require?: "ed25519" | "hmac";
   /** Secrets of MAC keys by `hmac_key_id`. A MAC proves only to who holds its secret. */
   readonly hmacKeys?: Readonly<Record<string, Uint8Array>>;
+  /** Is told each record that has no finding of its own, with its hash. What follows it may still prove it wrong. */
+  readonly record?: (receipt: Receipt, hash: string) => void;
 }
 
 /**
@@ -119,7 +121,10 @@ export function createVerifier(options: VerifyOptions): Verifier {
           ? skipRecord(one.chain, place)
           : followRecord(one.chain, receipt, place.hash, { policies, keys: options.keys });
       const found = own ?? inChain;
-      if (found === undefined) return undefined;
+      if (found === undefined) {
+        if (receipt !== undefined) options.record?.(receipt, place.hash);
+        return undefined;
+      }
       one.faults.add(found.code);
       return note(found, { sequence_id: place.sequence_id, seq: place.seq });
     },

@@ -1,6 +1,6 @@
 /** What a simulation denied, counted by sequence, code, rule and tool, for people. */
-import { locateRule } from "@stepgate/policy";
 import { type Output, printable } from "./output.ts";
+import { type PolicyFile, rulePlaces } from "./policy-file.ts";
 import type { SimulatedCall } from "./simulated-calls.ts";
 
 /** Counts as it is told. */
@@ -22,8 +22,15 @@ export function denialCounts(): DenialCounts {
   const tools = new Map<string, number>();
   let calls = 0;
   let denied = 0;
-  /** Policies are few and each rule is one line: where a rule stands is looked up once. */
-  const places = new Map<string, string>();
+  const places = new Map<PolicyFile, ReturnType<typeof rulePlaces>>();
+
+  function placed(policy: PolicyFile | undefined, rule: string): string {
+    if (policy === undefined) return rule;
+    const placeOf = places.get(policy) ?? rulePlaces(policy);
+    places.set(policy, placeOf);
+    const at = placeOf(rule);
+    return at === undefined ? rule : `${rule} at ${at}`;
+  }
 
   return {
     get calls() {
@@ -40,7 +47,7 @@ export function denialCounts(): DenialCounts {
       denied++;
       sequences.set(sequence_id, before + 1);
       add(codes, answer.deny_code);
-      add(rules, placeOf(call, answer.rule, places));
+      add(rules, placed(call.policy, answer.rule));
       add(tools, call.tool ?? call.function ?? "no tool");
     },
     async print(output) {
@@ -55,18 +62,6 @@ export function denialCounts(): DenialCounts {
       );
     },
   };
-}
-
-function placeOf({ policy }: SimulatedCall, rule: string, places: Map<string, string>): string {
-  if (policy === undefined) return rule;
-  const key = `${policy.file}\n${rule}`;
-  let place = places.get(key);
-  if (place === undefined) {
-    const found = locateRule(policy.text, rule);
-    place = found === undefined ? rule : `${rule} at ${policy.file}:${found.line}:${found.column}`;
-    places.set(key, place);
-  }
-  return place;
 }
 
 function add(counts: Map<string, number>, name: string): void {

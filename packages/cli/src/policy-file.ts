@@ -23,3 +23,15 @@ export async function readPolicyFile(path: string | URL): Promise<PolicyFile> {
 export function locateIssue(issue: PolicyIssue, text: string): PolicyIssue {
   return { ...issue, ...locateRule(text, issue.path) };
 }
+
+/** `file:line:column` of rules, where they stand in the policy. Each is looked up once, however often it is asked for. */
+export function rulePlaces({ file, text }: PolicyFile): (rule: string) => string | undefined {
+  const known = new Map<string, string | undefined>();
+  return (rule) => {
+    if (known.has(rule)) return known.get(rule);
+    const place = locateRule(text, rule);
+    const at = place === undefined ? undefined : `${file}:${place.line}:${place.column}`;
+    known.set(rule, at);
+    return at;
+  };
+}

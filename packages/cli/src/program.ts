@@ -12,6 +12,7 @@ import { addFmt } from "./commands/fmt.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addReceipts } from "./commands/receipts.ts";
+import { addReplay } from "./commands/replay.ts";
 import { addSeal } from "./commands/seal.ts";
 import { addSimulate } from "./commands/simulate.ts";
 import { addTest } from "./commands/test.ts";
@@ -75,6 +76,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
   addReceipts(program, define);
   addVerify(program, define);
   addApprove(program, define);
+  addReplay(program, define);
   addSeal(program, define);
   addKeys(program, define);
   return program;

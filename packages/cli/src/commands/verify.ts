@@ -1,26 +1,19 @@
 /** `stepgate verify`: receipts in a file against trusted keys; no network, no gate, no store. */
 import {
-  canonicalize,
   type CompiledPolicy,
-  GateError,
-  type KeySet,
   type SequenceReport,
-  type TrustedKey,
   type VerificationReport,
   verifyFile,
 } from "@stepgate/core";
 import { type Command, Option } from "commander";
-import { readKeySet } from "../key-file.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import { readPolicyFile } from "../policy-file.ts";
 import type { Define } from "../program.ts";
-import { fileChunks, readBytes } from "../reading.ts";
+import { fileChunks } from "../reading.ts";
+import { addTrustOptions, append, printFindings, readTrust, type TrustOptions } from "../trust.ts";
 
-interface VerifyOptions {
-  readonly keys: readonly string[];
+interface VerifyOptions extends TrustOptions {
   readonly policy: readonly string[];
-  readonly require: "ed25519" | "hmac";
-  readonly hmacKey: readonly string[];
 }
 
 /** Adds the command. */
@@ -28,38 +21,13 @@ export function addVerify(program: Command, define: Define): void {
   const command = program
     .command("verify")
     .description("verify receipts; exit 0 sound, 1 invalid, 2 where that cannot be decided")
-    .argument("<receipts>", "a file of receipts (JSONL)")
-    .addOption(
-      new Option(
-        "--keys <jwks>",
-        "the public keys that are trusted, the gate's and the approvers', from outside the receipts (repeatable)",
-      )
-        .argParser(append)
-        .makeOptionMandatory(),
-    )
-    .addOption(
-      new Option("--policy <file>", "recompute decisions under this policy (repeatable)")
-        .default([])
-        .argParser(append),
-    )
-    .addOption(
-      new Option("--require <kind>", "what every record must carry")
-        .choices(["ed25519", "hmac"])
-        .default("ed25519"),
-    )
-    .addOption(
-      new Option(
-        "--hmac-key <id=file>",
-        "a file whose bytes are the secret of this MAC key (repeatable)",
-      )
-        .default([])
-        .argParser(append),
-    );
+    .argument("<receipts>", "a file of receipts (JSONL)");
+  addTrustOptions(command).addOption(
+    new Option("--policy <file>", "recompute decisions under this policy (repeatable)")
+      .default([])
+      .argParser(append),
+  );
   define(command, verify);
-}
-
-function append(value: string, earlier: readonly string[] = []): readonly string[] {
-  return [...earlier, value];
 }
 
 const EXITS: Readonly<Record<VerificationReport["result"], ExitCode>> = {
@@ -69,15 +37,12 @@ const EXITS: Readonly<Record<VerificationReport["result"], ExitCode>> = {
 };
 
 async function verify(output: Output, file: string, options: VerifyOptions): Promise<ExitCode> {
-  const keys = await readTrustedKeys(options.keys);
+  const trust = await readTrust(options);
   const policies: CompiledPolicy[] = [];
   for (const path of options.policy) policies.push((await readPolicyFile(path)).policy);
-  const hmacKeys = Object.fromEntries(await Promise.all(options.hmacKey.map(readSecret)));
   const progress = output.progress("bytes");
   const report = await verifyFile(fileChunks(file), {
-    keys,
-    require: options.require,
-    hmacKeys,
+    ...trust,
     ...(policies.length === 0 ? {} : { policies }),
     progress: progress.at,
   }).finally(progress.end);
@@ -85,32 +50,8 @@ async function verify(output: Output, file: string, options: VerifyOptions): Pro
   return EXITS[report.result];
 }
 
-/** One set of all files. A key may stand in several, but in the same words. */
-async function readTrustedKeys(files: readonly string[]): Promise<KeySet> {
-  const all = new Map<string, TrustedKey>();
-  for (const file of files) {
-    for (const [kid, trusted] of await readKeySet(file)) {
-      const known = all.get(kid);
-      if (known !== undefined && canonicalize(known.jwk) !== canonicalize(trusted.jwk))
-        throw new GateError("KEY_INVALID", `${file}: says otherwise of key ${kid}`);
-      all.set(kid, trusted);
-    }
-  }
-  return all;
-}
-
-async function readSecret(option: string): Promise<readonly [id: string, secret: Uint8Array]> {
-  const [, id, file] = /^([^=]+)=(.+)$/.exec(option) ?? [];
-  if (id === undefined || file === undefined)
-    throw new GateError("INVALID_INPUT", "--hmac-key: write ID=FILE");
-  return [id, await readBytes(file)];
-}
-
 async function print(output: Output, file: string, report: VerificationReport): Promise<void> {
-  for (const { line, code, message, sequence_id, seq } of report.findings) {
-    const place = sequence_id === undefined ? "" : ` (${printable(sequence_id)} #${seq})`;
-    output.error(`${file}:${line}:1: ${code}${place}: ${message}`);
-  }
+  printFindings(output, file, report.findings);
   for (const sequence of report.sequences) await printSequence(output, sequence, report);
   if (!report.recomputed) await output.say("decisions not recomputed: no --policy was given");
   const { records, sequences } = report;

@@ -75,7 +75,7 @@ export function createReplay(policy: CompiledPolicy, keys: KeySet): Replay {
   return {
     take(receipt, hash, given = {}) {
       if (receipt.kind === "open") {
-        const state = openState(receipt, hash);
+        const state = openState(receipt, hash, policy);
         const run = { state, assumed: 0, contextKnown: true };
         runs.set(receipt.sequence_id, run);
       }
@@ -83,7 +83,7 @@ export function createReplay(policy: CompiledPolicy, keys: KeySet): Replay {
       if (run === undefined) return undefined;
       if ("context_digest" in receipt) learnContext(setup, run, given.context);
       if (receipt.kind === "decision") return decideAgain(setup, run, receipt, hash, given.args);
-      if (receipt.kind !== "open") applyReceipt(run.state, receipt, hash, policy);
+      if (receipt.kind !== "open") applyReceipt(run.state, receipt, hash);
       return undefined;
     },
   };
@@ -294,13 +294,13 @@ function assume(
 
 /** Folds the record as this policy would have written it. */
 function apply(
-  { policy, counted }: Setup,
+  { counted }: Setup,
   { state }: Run,
   receipt: DecisionReceipt,
   hash: string,
   verdict: Verdict,
 ): void {
-  applyReceipt(state, rewritten(receipt, verdict), hash, policy);
+  applyReceipt(state, rewritten(receipt, verdict), hash);
   const { counters } = verdict;
   const moved = counters.length === 0 ? [] : movedCounters(counters, (name) => counted.get(name));
   for (const [name, total] of moved ?? []) counted.set(name, total);

@@ -167,10 +167,12 @@ function answerAgain(
   if (differs)
     return assume(setup, run, receipt, hash, verdict, "its step may not have been asked for");
   const conditions = verdict.refusal === undefined ? conditionsOf(policy, verdict.call) : [];
-  const missing = missingFor(conditions, setup, run, args);
+  const uncounted = uncountedFor(conditions, setup, run);
+  if (uncounted !== undefined) return assume(setup, run, receipt, hash, verdict, uncounted);
+  const grounds = groundsOf(setup, run, receipt, args);
+  const answer = conditions.length === 0 ? verdict : asked(form, grounds);
+  const missing = grounds.missing();
   if (missing !== undefined) return assume(setup, run, receipt, hash, verdict, missing);
-  const answer =
-    conditions.length === 0 ? verdict : asked(form, groundsOf(setup, run, receipt, args));
   apply(setup, run, receipt, hash, answer);
   return answer.refusal === undefined
     ? ALLOWED
@@ -226,52 +228,60 @@ function isSameRefusal(a: Verdict, b: Verdict): boolean {
   return a.refusal?.code === b.refusal?.code && a.refusal?.rule === b.refusal?.rule;
 }
 
-/** Why these conditions cannot be judged; `undefined` where they can. */
-function missingFor(
+/** Why what was counted does not tell what these conditions say; `undefined` where it does. */
+function uncountedFor(
   conditions: readonly CompiledConditions[],
   { countersKnown }: Setup,
-  run: Run,
-  args: JsonObject | undefined,
+  { assumed }: Run,
 ): string | undefined {
-  const some = (needs: (one: CompiledConditions) => boolean): boolean => conditions.some(needs);
-  if (args === undefined && some(readsArguments)) return "its arguments are not given";
-  if (!run.contextKnown && some(readsContext)) return "its context is not given";
-  if (run.assumed > 0 && some(({ bind, sum }) => bind.length > 0 || sum !== undefined))
+  if (assumed > 0 && conditions.some(({ bind, sum }) => bind.length > 0 || sum !== undefined))
     return "what was bound and counted before it is not known";
-  return !countersKnown && some(hasWindow)
+  return !countersKnown && conditions.some(hasWindow)
     ? "what was counted in its window is not known"
     : undefined;
-}
-
-function readsArguments(one: CompiledConditions): boolean {
-  return (
-    one.args !== undefined || one.bind.length > 0 || one.sum !== undefined || readsContext(one)
-  );
-}
-
-/** What is CEL may read the context too. */
-function readsContext({ when, grounded, approval }: CompiledConditions): boolean {
-  return when !== undefined || grounded.length > 0 || approval?.when !== undefined;
 }
 
 function hasWindow({ calls, sum }: CompiledConditions): boolean {
   return calls?.per !== undefined || sum?.per !== undefined;
 }
 
+/** The grounds, and what was looked for in them and is not given: an answer that needed it is none. */
 function groundsOf(
   { contexts, counted, keys }: Setup,
-  { state }: Run,
+  { state, contextKnown }: Run,
   { ts_ms }: DecisionReceipt,
-  args: JsonObject = {},
-): Grounds {
+  args: JsonObject | undefined,
+): Grounds & { missing(): string | undefined } {
+  let missing: string | undefined;
   return {
-    args,
-    context: contexts.of(state),
+    args: args ?? untold(() => (missing ??= "its arguments are not given")),
+    context: contextKnown
+      ? contexts.of(state)
+      : untold(() => (missing ??= "its context is not given")),
     counted,
     // No digest leaves the replay, so a value stands for itself.
     bindDigest: (canonicalValue) => canonicalValue,
     rolesOf: (keyId) => rolesAt(keys, keyId, ts_ms),
+    missing: () => missing,
   };
+}
+
+/** An object that tells when somebody looks into it. */
+function untold(looked: () => void): JsonObject {
+  const tell = <T>(answer: T): T => {
+    looked();
+    return answer;
+  };
+  return new Proxy<JsonObject>(
+    {},
+    {
+      get: () => tell(undefined),
+      has: () => tell(false),
+      ownKeys: () => tell([]),
+      getOwnPropertyDescriptor: () => tell(undefined),
+      getPrototypeOf: () => tell(Object.prototype),
+    },
+  );
 }
 
 /** Goes on as if the answer had been the recorded one, and counts that. */

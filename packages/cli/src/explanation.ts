@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import {
   type ActionInput,
+  type ConditionReport,
   createGate,
   type Decision,
   type DenyCode,
@@ -9,12 +10,19 @@ import {
   GateError,
   generateSigningKey,
   isIdentifier,
+  type JsonObject,
+  parseStrictJson,
+  type Receipt,
+  reportConditions,
+  type Scope,
   type SequenceStatus,
+  type Store,
 } from "@stepgate/core";
-import { locateRule } from "@stepgate/policy";
-import { readHistory } from "./history.ts";
+import { approversOf } from "./approver-keys.ts";
+import { conditionWords } from "./condition-words.ts";
+import { type History, readHistory } from "./history.ts";
 import { type GateKeys, openKeyFolder, readPublicKeys } from "./key-folder.ts";
-import type { PolicyFile } from "./policy-file.ts";
+import { type PolicyFile, rulePlaces } from "./policy-file.ts";
 import { unreadable } from "./reading.ts";
 import type { RequestText } from "./request-text.ts";
 
@@ -24,6 +32,18 @@ export interface Check {
   readonly asks: string;
   readonly code: DenyCode;
   readonly result: "passed" | "failed" | "not reached";
+  /** Of a check that was reached: each condition that stands on the function or the tool, by itself. */
+  readonly conditions?: readonly ExplainedCondition[];
+}
+
+/** A condition of checks 7 to 9. */
+export interface ExplainedCondition {
+  readonly rule: string;
+  readonly holds: boolean;
+  /** What it asks, and the value that it was asked of. */
+  readonly says: string;
+  /** `file:line:column` in the policy. */
+  readonly at?: string;
 }
 
 /** What would be decided, and why. */
@@ -38,10 +58,16 @@ export interface Explanation {
 
 /** What else there is to know. */
 export interface Circumstances {
-  /** A file of receipts so far; without it the request is the first of its sequence. */
+  /** A file of receipts so far; without it, and without a store, the request is the first of its sequence. */
   readonly receipts?: string;
-  /** A folder of keys; without them a call that comes back is not known by its arguments. */
+  /** The store that the sequence lies in, with its contexts and counters; it is only read. */
+  readonly store?: Store;
+  /** The trusted contexts of the sequence, in their order. */
+  readonly contexts?: readonly JsonObject[];
+  /** A folder of keys; without them a call that comes back is not known by its arguments, nor a value that was bound. */
   readonly keys?: string;
+  /** A file of approvers' public keys, with their roles; by default the one in the folder of keys. */
+  readonly approvers?: string;
   /** The gate's clock, in milliseconds. */
   readonly clock: () => number;
 }
@@ -50,23 +76,151 @@ export interface Circumstances {
 export async function explainRequest(
   source: PolicyFile,
   read: RequestText,
-  { receipts, keys, clock }: Circumstances,
+  circumstances: Circumstances,
 ): Promise<Explanation> {
+  const { receipts, keys, clock } = circumstances;
   const sequence = sequenceOf(read);
-  const { store, mode } = await readHistory(receipts, sequence);
+  const history = await readHistory(circumstances, sequence);
+  const gateKeys = await keysFrom(keys, clock());
+  const named = await approversOf(circumstances.approvers, keys, gateKeys.signer.keyId);
+  const approvers = named ?? new Map<string, never>();
   const gate = await createGate({
     policies: [source.policy],
-    store,
-    mode,
+    store: history.store,
+    mode: history.mode,
     clock,
-    ...(await keysFrom(keys, clock())),
+    approvers,
+    ...gateKeys,
     // The store's shares are not what is asked about.
     maxRecords: Number.MAX_SAFE_INTEGER,
     maxDenialsPerSecond: Number.MAX_SAFE_INTEGER,
   });
   const state = await stateOf(gate, sequence, receipts);
-  const decision = "denial" in read ? read.denial : await gate.decide(read.request as ActionInput);
-  return { decision, checks: checksOf(decision), ...refusedAt(source, decision), state };
+  if ("denial" in read) return explained(source, read.denial, [], state);
+  const request = read.request as ActionInput;
+  await giveContexts(gate, request, state, history, circumstances.contexts ?? []);
+  const before = await chainOf(gate, sequence);
+  const decision = await gate.decide(request);
+  mustKnowContexts(decision, history, circumstances);
+  const { receipt } = decision;
+  if (receipt === undefined || !AFTER_6.has(receipt.deny_code))
+    return explained(source, decision, [], state);
+  // A sequence that this request opened begins with its own record.
+  const chain = before.length > 0 ? before : (await chainOf(gate, sequence)).slice(0, 1);
+  const grounds = {
+    args: (request.args ?? {}) as JsonObject,
+    context: await contextOf(chain, history.store),
+    saltKey: gateKeys.saltKey,
+    approvers,
+    now: clock(),
+    ...(circumstances.store === undefined ? {} : { counters: history.store.counters }),
+  };
+  const reports = await reportConditions(source.policy, chain, receipt, grounds);
+  if (keys === undefined) mustKnowBinds(decision, reports);
+  const scope = { ...grounds, agent_id: receipt.agent_id ?? "", tenant: receipt.tenant ?? "" };
+  return explained(source, decision, conditionsOf(source, reports, scope), state);
+}
+
+/** The codes of the checks that judge conditions; none: allowed, or another check refused before. */
+const AFTER_6: ReadonlySet<DenyCode | undefined> = new Set<DenyCode | undefined>([
+  undefined,
+  "ARGUMENT_VIOLATION",
+  "LIMIT_EXCEEDED",
+  "APPROVAL_REQUIRED",
+  "POLICY_ERROR",
+]);
+
+function explained(
+  source: PolicyFile,
+  decision: Decision,
+  conditions: readonly (ExplainedCondition & { readonly check: string })[],
+  state: SequenceStatus,
+): Explanation {
+  return {
+    decision,
+    checks: checksOf(decision, conditions),
+    ...refusedAt(source, decision),
+    state,
+  };
+}
+
+function conditionsOf(
+  source: PolicyFile,
+  reports: readonly ConditionReport[],
+  scope: Scope,
+): readonly (ExplainedCondition & { readonly check: string })[] {
+  const placeOf = rulePlaces(source);
+  return reports.map((report) => {
+    const { rule, refusal } = report;
+    const at = placeOf(rule);
+    return {
+      check: `${report.check}`,
+      rule,
+      holds: refusal === undefined,
+      says: conditionWords(source.policy, report, scope),
+      ...(at === undefined ? {} : { at }),
+    };
+  });
+}
+
+/** Contexts of which the records tell nothing yet: all of them, where the sequence was not opened. */
+async function giveContexts(
+  gate: Gate,
+  { sequence_id, agent_id, tenant }: ActionInput,
+  { opened, sealed }: SequenceStatus,
+  history: History,
+  contexts: readonly JsonObject[],
+): Promise<void> {
+  const isRequest = [sequence_id, agent_id ?? "none", tenant ?? "none"].every(isIdentifier);
+  if (!isRequest || sealed) return;
+  const owner = { ...(agent_id && { agent_id }), ...(tenant && { tenant }) };
+  const [first, ...others] = contexts.slice(history.contexts);
+  if (first === undefined) return;
+  if (opened) await gate.addContext(sequence_id, first);
+  else await gate.open({ sequence_id, context: first, ...owner });
+  for (const context of others) await gate.addContext(sequence_id, context);
+}
+
+async function chainOf(gate: Gate, sequence: string | undefined): Promise<readonly Receipt[]> {
+  return sequence === undefined ? [] : Array.fromAsync(gate.receipts(sequence));
+}
+
+/** Members of a later context replace earlier ones of the same name. */
+async function contextOf(chain: readonly Receipt[], store: Store): Promise<JsonObject> {
+  let merged: JsonObject = {};
+  for (const record of chain) {
+    if (!("context_digest" in record) || record.context_digest === undefined) continue;
+    const text = await store.document(record.context_digest);
+    if (text !== undefined) merged = { ...merged, ...(parseStrictJson(text) as JsonObject) };
+  }
+  return merged;
+}
+
+/** Records tell digests of contexts, under a key of the gate's. */
+function mustKnowContexts(
+  decision: Decision,
+  { contexts }: History,
+  { receipts = "the store", keys }: Circumstances,
+): void {
+  if (contexts === 0 || decision.decision === "ALLOW" || decision.deny_code !== "STORE_UNAVAILABLE")
+    return;
+  const what = `the sequence has ${contexts} contexts, of which ${receipts} tells keyed digests`;
+  const how =
+    keys === undefined
+      ? "give the gate's keys by --keys, and the contexts by --store or --context"
+      : "give just these, in their order, by --context, or read all by --store";
+  throw new GateError("INVALID_INPUT", `${what}; ${how}`);
+}
+
+/** Without the gate's keys every value differs from one that was bound before. */
+function mustKnowBinds(decision: Decision, reports: readonly ConditionReport[]): void {
+  const rule = decision.decision === "DENY" ? decision.rule : undefined;
+  const decisive = reports.find((report) => report.rule === rule);
+  if (decisive?.bound !== true) return;
+  throw new GateError(
+    "INVALID_INPUT",
+    `${rule}: what was bound before is on record as a keyed digest; give the gate's keys by --keys`,
+  );
 }
 
 function sequenceOf(read: RequestText): string | undefined {
@@ -94,7 +248,7 @@ function stateOf(
   });
 }
 
-const CHECKS: readonly Omit<Check, "result">[] = [
+const CHECKS: readonly Pick<Check, "check" | "code" | "asks">[] = [
   { check: "0", code: "INVALID_REQUEST", asks: "well formed, and the sequence is the caller's" },
   { check: "policy", code: "POLICY_UNAVAILABLE", asks: "the sequence is pinned to this policy" },
   { check: "1", code: "STALE_TIMESTAMP", asks: "the request is fresh" },
@@ -105,23 +259,56 @@ const CHECKS: readonly Omit<Check, "result">[] = [
     asks: "the sequence is not sealed, not past its lifetime",
   },
   { check: "4", code: "NO_POLICY_MATCH", asks: "tool, function and step are known to the policy" },
-  { check: "5", code: "SEQUENCE_VIOLATION", asks: "the step is admissible now" },
-  { check: "6", code: "ACTION_NOT_ALLOWED", asks: "the function permits the action type" },
+  {
+    check: "5",
+    code: "SEQUENCE_VIOLATION",
+    asks: "the step is admissible now, every constraint holds",
+  },
+  {
+    check: "6",
+    code: "ACTION_NOT_ALLOWED",
+    asks: "the action is permitted for the function and this agent",
+  },
+  { check: "7", code: "ARGUMENT_VIOLATION", asks: "the arguments are such as the policy admits" },
+  { check: "8", code: "LIMIT_EXCEEDED", asks: "the limits leave room for it" },
+  { check: "9", code: "APPROVAL_REQUIRED", asks: "enough of the right people approve" },
 ];
 
-function checksOf(decision: Decision): readonly Check[] {
-  const code = decision.decision === "ALLOW" ? undefined : decision.deny_code;
-  const failed = CHECKS.findIndex((check) => check.code === code);
-  // A fault of the engine is no explanation.
-  if (code !== undefined && failed < 0) throw new GateError(code, decision.message);
-  return CHECKS.map((check, index) => ({
-    ...check,
-    result: failed < 0 || index < failed ? "passed" : index === failed ? "failed" : "not reached",
-  }));
+function checksOf(
+  decision: Decision,
+  conditions: readonly (ExplainedCondition & { readonly check: string })[],
+): readonly Check[] {
+  const failed = failedCheck(decision);
+  return CHECKS.map((check, index) => {
+    const result =
+      failed < 0 || index < failed ? "passed" : index === failed ? "failed" : "not reached";
+    const own = conditions.filter((one) => one.check === check.check && result !== "not reached");
+    const code =
+      result === "failed" && decision.decision === "DENY" ? decision.deny_code : check.code;
+    return {
+      ...check,
+      code,
+      result,
+      ...(own.length === 0 ? {} : { conditions: own.map(({ check: _check, ...one }) => one) }),
+    };
+  });
 }
 
-function refusedAt({ file, text }: PolicyFile, decision: Decision): Pick<Explanation, "at"> {
+/** A condition that could not be evaluated fails the check that it belongs to. @throws GateError for a fault of the engine. */
+function failedCheck(decision: Decision): number {
+  if (decision.decision === "ALLOW") return -1;
+  const { deny_code, rule = "", message } = decision;
+  const check =
+    deny_code !== "POLICY_ERROR"
+      ? CHECKS.findIndex(({ code }) => code === deny_code)
+      : CHECKS.findIndex((one) => one.check === (rule.endsWith(".approval") ? "9" : "7"));
+  // No explanation of a request.
+  if (check < 0) throw new GateError(deny_code, message);
+  return check;
+}
+
+function refusedAt(source: PolicyFile, decision: Decision): Pick<Explanation, "at"> {
   if (decision.decision === "ALLOW" || decision.rule === undefined) return {};
-  const place = locateRule(text, decision.rule);
-  return place === undefined ? {} : { at: `${file}:${place.line}:${place.column}` };
+  const at = rulePlaces(source)(decision.rule);
+  return at === undefined ? {} : { at };
 }

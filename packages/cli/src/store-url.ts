@@ -50,3 +50,14 @@ function pathOf(url: string): string | undefined {
     `store scheme '${scheme}:' is not supported; a store is memory: or sqlite:PATH`,
   );
 }
+
+/** The lines of one sequence, in order. */
+export async function* chainOf(store: Store, sequence: string): AsyncGenerator<string> {
+  for (let from = 0; ; from += PAGE) {
+    const lines = await store.read(sequence, from, PAGE);
+    yield* lines;
+    if (lines.length < PAGE) return;
+  }
+}
+
+const PAGE = 1000;

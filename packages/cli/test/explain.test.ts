@@ -76,21 +76,21 @@ describe("each check, by the request that it refuses", () => {
       "INVALID_REQUEST",
       "request.sequence_id",
       undefined,
-      "fnnnnnnn",
+      "fnnnnnnnnnn",
       { request: { tool: "refund" } },
     ],
     [
       "INVALID_REQUEST",
       "request.agent_id",
       undefined,
-      "fnnnnnnn",
+      "fnnnnnnnnnn",
       { request: { ...order, agent_id: "x" }, before: [order] },
     ],
     [
       "POLICY_UNAVAILABLE",
       "policy",
       undefined,
-      "pfnnnnnn",
+      "pfnnnnnnnnn",
       {
         request: order,
         before: [order],
@@ -101,15 +101,15 @@ describe("each check, by the request that it refuses", () => {
       "STALE_TIMESTAMP",
       "freshness",
       undefined,
-      "ppfnnnnn",
+      "ppfnnnnnnnn",
       { request: { ...order, ts_ms: NOW - 300_001 } },
     ],
-    ["REPLAY_NONCE", "nonce", undefined, "pppfnnnn", { request: order, before: [order] }],
+    ["REPLAY_NONCE", "nonce", undefined, "pppfnnnnnnn", { request: order, before: [order] }],
     [
       "SEALED_SEQUENCE",
       "seal",
       undefined,
-      "ppppfnnn",
+      "ppppfnnnnnn",
       {
         request: order,
         before: ["get_order", "refund", "settle"].map((tool) => ({ sequence_id: "s", tool })),
@@ -119,28 +119,28 @@ describe("each check, by the request that it refuses", () => {
       "NO_POLICY_MATCH",
       "tools",
       "10:1",
-      "pppppfnn",
+      "pppppfnnnnn",
       { request: { sequence_id: "s", tool: "transfer" } },
     ],
     [
       "NO_POLICY_MATCH",
       "functions",
       "5:1",
-      "pppppfnn",
+      "pppppfnnnnn",
       { request: { sequence_id: "s", function: "pay", action_type: "READ" } },
     ],
     [
       "SEQUENCE_VIOLATION",
       "sequence",
       "4:1",
-      "ppppppfn",
+      "ppppppfnnnn",
       { request: { sequence_id: "s", tool: "refund" } },
     ],
     [
       "ACTION_NOT_ALLOWED",
       "functions.lookup.actions",
       "6:3",
-      "pppppppf",
+      "pppppppfnnn",
       { request: { sequence_id: "s", function: "lookup", action_type: "WRITE_DB" } },
     ],
   ])("%s (%s)", async (deny_code, rule, place, marks, example) => {
@@ -160,13 +160,16 @@ describe("each check, by the request that it refuses", () => {
       "4",
       "5",
       "6",
+      "7",
+      "8",
+      "9",
     ]);
   });
 
   test("allowed: every check passes, exit 0", async () => {
     const { code, document } = await explain({ request: order });
     expect(code).toBe(0);
-    expect(results(document)).toBe("pppppppp");
+    expect(results(document)).toBe("ppppppppppp");
     expect(document).toMatchObject({
       decision: "ALLOW",
       call: { tool: "get_order", function: "lookup", action_type: "READ", step: "lookup" },
@@ -328,8 +331,11 @@ policy  ok  the sequence is pinned to this policy
      2  ok  the nonce is unused in this sequence
      3  ok  the sequence is not sealed, not past its lifetime
      4  ok  tool, function and step are known to the policy
-     5  NO  the step is admissible now: SEQUENCE_VIOLATION
-     6  --  the function permits the action type
+     5  NO  the step is admissible now, every constraint holds: SEQUENCE_VIOLATION
+     6  --  the action is permitted for the function and this agent
+     7  --  the arguments are such as the policy admits
+     8  --  the limits leave room for it
+     9  --  enough of the right people approve
 DENY SEQUENCE_VIOLATION: 'refund' is not admissible now; next: lookup.
 rule sequence at policy.yaml:4:1
 admissible: steps lookup; tools get_order

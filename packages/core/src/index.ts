@@ -21,6 +21,7 @@ export {
   type SimulatedSequence,
   type Simulation,
 } from "./simulation.ts";
+export { type ConditionReport, reportConditions, type ReportGrounds } from "./condition-report.ts";
 export {
   createReplay,
   disclosesArguments,

@@ -1,17 +1,27 @@
 /** `stepgate explain`: one request against a policy, check by check, with the line of the policy that refuses it. */
-import { type Decision, GateError } from "@stepgate/core";
-import type { Command } from "commander";
-import { type Check, type Explanation, explainRequest } from "../explanation.ts";
+import { type Decision, GateError, type JsonObject } from "@stepgate/core";
+import { type Command, Option } from "commander";
+import {
+  type Check,
+  type ExplainedCondition,
+  type Explanation,
+  explainRequest,
+} from "../explanation.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import { type PolicyFile, readPolicyFile } from "../policy-file.ts";
 import type { Define } from "../program.ts";
-import { readBytes } from "../reading.ts";
+import { readBytes, readJson, readText, unreadable } from "../reading.ts";
 import { parseRequest } from "../request-text.ts";
+import { openExistingStore } from "../store-url.ts";
+import { append } from "../trust.ts";
 
 interface ExplainOptions {
   readonly request: string;
   readonly receipts?: string;
+  readonly store?: string;
+  readonly context: readonly string[];
   readonly keys?: string;
+  readonly approvers?: string;
   readonly at?: string;
 }
 
@@ -23,7 +33,25 @@ export function addExplain(program: Command, define: Define): void {
     .argument("<policy>", "the policy file")
     .requiredOption("--request <file>", "a file with one request")
     .option("--receipts <file>", "receipts so far; else the request is the first of its sequence")
-    .option("--keys <folder>", "the gate's keys, by which an interrupted call is known again")
+    .addOption(
+      new Option(
+        "--store <url>",
+        "the store of the sequence, in place of --receipts: its contexts and counters too",
+      ).conflicts("receipts"),
+    )
+    .addOption(
+      new Option(
+        "--context <file>",
+        "the sequence's trusted context, a JSON object (repeatable: in the order of the records)",
+      )
+        .default([])
+        .argParser(append),
+    )
+    .option(
+      "--keys <folder>",
+      "the gate's keys, by which arguments and bound values are known again",
+    )
+    .option("--approvers <jwks>", "people's public keys, with their roles (default: those in --keys)")
     .option("--at <time>", "the gate's clock, as ISO 8601 or milliseconds (default: now)");
   define(command, explain);
 }
@@ -31,16 +59,33 @@ export function addExplain(program: Command, define: Define): void {
 async function explain(
   output: Output,
   policy: string,
-  { request, at, ...rest }: ExplainOptions,
+  { request, at, store: url, context, approvers, ...rest }: ExplainOptions,
 ): Promise<ExitCode> {
   const clock = clockAt(at);
   const source = await readPolicyFile(policy);
   const read = parseRequest(await readBytes(request), request, 1);
   if ("fault" in read) output.error(read.fault);
-  const explanation = await explainRequest(source, read, { ...rest, clock });
+  const known = {
+    contexts: await Promise.all(context.map(readContext)),
+    ...(approvers === undefined ? {} : { approvers }),
+  };
+  const store = url === undefined ? {} : { store: openExistingStore(url) };
+  const explanation = await explainRequest(source, read, {
+    ...rest,
+    ...known,
+    ...store,
+    clock,
+  }).finally(() => store.store?.close());
   if (output.json) await output.document(documentOf(source, explanation));
   else await print(output, source, explanation);
   return explanation.decision.decision === "ALLOW" ? 0 : 1;
+}
+
+async function readContext(file: string): Promise<JsonObject> {
+  const value = readJson(await readText(file), file);
+  if (typeof value === "object" && value !== null && !Array.isArray(value))
+    return value as JsonObject;
+  throw unreadable(`${file}:1:1`, "a context is a JSON object");
 }
 
 function clockAt(at: string | undefined): () => number {
@@ -95,7 +140,10 @@ async function print(output: Output, source: PolicyFile, explanation: Explanatio
   await output.say(`${source.file}: ${id} ${version} ${digest}`);
   const call = Object.entries(callOf(decision)).map(([name, value]) => `${name} ${value}`);
   if (call.length > 0) await output.say(`call: ${call.join(", ")}`);
-  for (const check of checks) await output.say(checkLine(output, check));
+  for (const check of checks) {
+    await output.say(checkLine(output, check));
+    for (const one of check.conditions ?? []) await output.say(conditionLine(output, one));
+  }
   await output.say(verdict(output, decision));
   if (decision.decision === "DENY")
     await output.say(`rule ${decision.rule}${at === undefined ? "" : ` at ${at}`}`);
@@ -107,6 +155,11 @@ function checkLine(output: Output, { check, asks, result, code }: Check): string
   const colour = result === "failed" ? "red" : result === "passed" ? "green" : "dim";
   const why = result === "failed" ? `: ${code}` : "";
   return `${check.padStart(6)}  ${output.paint(colour, MARKS[result])}  ${asks}${why}`;
+}
+
+function conditionLine(output: Output, { rule, holds, says, at }: ExplainedCondition): string {
+  const mark = output.paint(holds ? "green" : "red", holds ? "ok" : "NO");
+  return `            ${mark}  ${printable(`${rule}: ${says}`)}${at === undefined ? "" : ` (${at})`}`;
 }
 
 function verdict(output: Output, decision: Decision): string {

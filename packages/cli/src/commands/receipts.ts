@@ -1,9 +1,9 @@
 /** `stepgate receipts`: the records of a store as JSONL, in order, byte for byte as they were signed. */
-import { GateError, type Store } from "@stepgate/core";
+import { GateError } from "@stepgate/core";
 import type { Command } from "commander";
 import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
-import { DEFAULT_STORE, openExistingStore } from "../store-url.ts";
+import { chainOf, DEFAULT_STORE, openExistingStore } from "../store-url.ts";
 
 interface ReceiptsOptions {
   readonly store: string;
@@ -38,15 +38,5 @@ async function exportReceipts(
   } finally {
     progress.end();
     await store.close();
-  }
-}
-
-const PAGE = 1000;
-
-async function* chainOf(store: Store, sequence: string): AsyncGenerator<string> {
-  for (let from = 0; ; from += PAGE) {
-    const lines = await store.read(sequence, from, PAGE);
-    yield* lines;
-    if (lines.length < PAGE) return;
   }
 }

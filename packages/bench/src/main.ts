@@ -5,11 +5,18 @@ import { memoryDecisions, sqliteDecisions } from "./decisions.ts";
 import type { Section } from "./measure.ts";
 import { pureDecisions } from "./pure-decisions.ts";
 import { machine, printSection } from "./print.ts";
+import { simulatedCalls } from "./simulated-calls.ts";
 
 const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
 const sections: Section[] = [];
 if (!values.json) console.log(`Node ${machine().node}, ${machine().cores} × ${machine().cpu}`);
-for (const measure of [pureDecisions, memoryDecisions, sqliteDecisions, adapterOverheads]) {
+for (const measure of [
+  pureDecisions,
+  simulatedCalls,
+  memoryDecisions,
+  sqliteDecisions,
+  adapterOverheads,
+]) {
   const section = await measure();
   sections.push(section);
   if (!values.json) printSection(section);

@@ -256,7 +256,11 @@ describe("a condition that gives neither true nor false", () => {
     const broken = "POLICY_ERROR tools.t.args";
     const unfit = "ARGUMENT_VIOLATION tools.t.args";
     expect(answers).toEqual([
-      ...[broken, broken, broken, unfit, "ALLOW"],
+      broken,
+      broken,
+      broken,
+      unfit,
+      "ALLOW",
       ...Array.from({ length: NO_ANSWER.length - 5 }, () => unfit),
     ]);
   });

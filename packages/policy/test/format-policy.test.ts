@@ -212,9 +212,9 @@ describe("what cannot be read is refused at its place", () => {
     ["a: [1\nb: 2", /^p\.yaml:2:1: /],
     ["id: x\nid: y", /^p\.yaml:2:1: 'id' stands twice$/],
     ["id: &x y", /^p\.yaml:1:5: anchors are not allowed$/],
-    ["id: x\n---\nid: y", /^p\.yaml:\d+:\d+: a policy is one document/],
+    ["id: x\n---\nid: y", /^p\.yaml:\d+:\d+: a file holds one document/],
     ["- id", /^p\.yaml:1:1: a policy must be an object$/],
-    ["# nothing", /^p\.yaml:1:1: the policy is empty$/],
+    ["# nothing", /^p\.yaml:1:1: the document is empty$/],
   ])("%j", (written, message) => {
     expect(() => formatPolicy(written, "p.yaml")).toThrow(PolicyError);
     expect(() => formatPolicy(written, "p.yaml")).toThrow(message);

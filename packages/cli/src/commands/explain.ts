@@ -51,7 +51,10 @@ export function addExplain(program: Command, define: Define): void {
       "--keys <folder>",
       "the gate's keys, by which arguments and bound values are known again",
     )
-    .option("--approvers <jwks>", "people's public keys, with their roles (default: those in --keys)")
+    .option(
+      "--approvers <jwks>",
+      "people's public keys, with their roles (default: those in --keys)",
+    )
     .option("--at <time>", "the gate's clock, as ISO 8601 or milliseconds (default: now)");
   define(command, explain);
 }

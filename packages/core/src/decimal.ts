@@ -18,49 +18,58 @@ export function isDecimal(value: unknown): value is Decimal {
 export function toDecimal(value: number): Decimal {
   if (!Number.isFinite(value) || value < 0)
     throw new RangeError("only finite numbers from 0 on are counted");
-  const [digits = "0", exponent = "0"] = `${value}`.split("e");
+  const text = `${value}`;
+  if (DECIMAL.test(text)) return text;
+  const [digits = "0", exponent = "0"] = text.split("e");
   const [whole = "0", fraction = ""] = digits.split(".");
   const shift = Number(exponent) - fraction.length;
   const units = BigInt(whole + fraction);
-  return shift >= 0 ? `${units * 10n ** BigInt(shift)}` : print({ units, scale: -shift });
+  return shift >= 0 ? `${units * 10n ** BigInt(shift)}` : print(`${units}`, -shift);
 }
 
 /** The exact sum. @throws RangeError for what is no decimal. */
 export function addDecimals(a: Decimal, b: Decimal): Decimal {
-  const [left, right] = align(parse(a), parse(b));
-  return print({ units: left.units + right.units, scale: left.scale });
+  const { x, y, scale } = align(a, b);
+  const sum = areShort(x, y) ? `${Number(x) + Number(y)}` : `${BigInt(x) + BigInt(y)}`;
+  return print(sum, scale);
 }
 
 /** Below 0, 0 or above 0 as `a` is less than, equal to or greater than `b`. @throws RangeError for what is no decimal. */
 export function compareDecimals(a: Decimal, b: Decimal): number {
-  const [left, right] = align(parse(a), parse(b));
-  return left.units < right.units ? -1 : left.units > right.units ? 1 : 0;
+  const { x, y } = align(a, b);
+  const [left, right] = areShort(x, y) ? [Number(x), Number(y)] : [BigInt(x), BigInt(y)];
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
-interface Scaled {
-  readonly units: bigint;
-  /** Digits behind the point. */
-  readonly scale: number;
+/** Both in digits of the same unit, `scale` of them behind the point. */
+function align(
+  a: Decimal,
+  b: Decimal,
+): { readonly x: string; readonly y: string; readonly scale: number } {
+  const [left, right] = [places(a), places(b)];
+  const scale = Math.max(left, right);
+  return { x: digitsOf(a, scale - left), y: digitsOf(b, scale - right), scale };
 }
 
-function parse(text: Decimal): Scaled {
+/** How many digits stand behind the point. */
+function places(text: Decimal): number {
   if (!isDecimal(text)) throw new RangeError("not a decimal in its one spelling");
-  const [whole = "0", fraction = ""] = text.split(".");
-  return { units: BigInt(whole + fraction), scale: fraction.length };
+  const point = text.indexOf(".");
+  return point < 0 ? 0 : text.length - point - 1;
 }
 
-function align(a: Scaled, b: Scaled): readonly [Scaled, Scaled] {
-  const scale = Math.max(a.scale, b.scale);
-  return [rescale(a, scale), rescale(b, scale)];
+function digitsOf(text: Decimal, zeros: number): string {
+  return text.replace(".", "") + "0".repeat(zeros);
 }
 
-function rescale({ units, scale }: Scaled, to: number): Scaled {
-  return { units: units * 10n ** BigInt(to - scale), scale: to };
+/** True where numbers hold both, and their sum, exactly: below 10^15. They are many times quicker than big integers. */
+function areShort(x: string, y: string): boolean {
+  return x.length <= 15 && y.length <= 15;
 }
 
-function print({ units, scale }: Scaled): Decimal {
-  if (scale === 0) return `${units}`;
-  const digits = `${units}`.padStart(scale + 1, "0");
+function print(units: string, scale: number): Decimal {
+  if (scale === 0) return units;
+  const digits = units.padStart(scale + 1, "0");
   const point = digits.length - scale;
   let end = digits.length;
   // A regular expression for zeros at the end would try at every zero.

@@ -140,11 +140,11 @@ function approvalWords(
   const form = entry["approval"];
   const by = isObject(form) && Array.isArray(form["by"]) ? form["by"].join(", ") : "";
   const when = isObject(form) && typeof form["when"] === "string" ? form["when"] : undefined;
-  const { given = 0, needed = 1 } = approvals ?? {};
+  const { given = 0, needed = 1, rejected = false } = approvals ?? {};
   if (refusal?.code === "POLICY_ERROR") return `${when} could not be evaluated for these arguments`;
   if (holds && given < needed) return `not needed: ${when} is not true`;
-  const missing = needed - given;
-  return `${given} of ${needed} approvals by ${by}${holds ? "" : `, ${Math.max(missing, 0)} missing`}`;
+  const missing = holds ? "" : `, ${Math.max(needed - given, 0)} missing`;
+  return `${given} of ${needed} approvals by ${by}${rejected ? ", and a rejection" : missing}`;
 }
 
 /** Scalars and member names, as grounding looks at them. */

@@ -20,8 +20,12 @@ export interface ConditionReport {
   readonly refusal?: Refusal;
   /** Of a limit: what was counted before the call, where that is known, and the most that may be. Decimals. */
   readonly limit?: { readonly stands?: Decimal; readonly max: Decimal };
-  /** Of an approval: how many entitled people approve this very call by now, of how many. */
-  readonly approvals?: { readonly given: number; readonly needed: number };
+  /** Of an approval: how many entitled people approve this very call by now, of how many, and whether one rejects it. */
+  readonly approvals?: {
+    readonly given: number;
+    readonly needed: number;
+    readonly rejected: boolean;
+  };
   /** Of a name that is bound: whether an earlier call bound it. */
   readonly bound?: boolean;
 }
@@ -135,11 +139,12 @@ function votesOn(
   now: number,
 ): Pick<ConditionReport, "approvals"> {
   if (approval === undefined) return {};
-  const given = [...(state.approvals.get(denial ?? "") ?? [])].filter(
-    ([keyId, { verdict, expires_ms }]) =>
-      verdict === "approve" &&
-      now < expires_ms &&
-      rolesOf(keyId).some((role) => approval.by.has(role)),
+  const entitled = [...(state.approvals.get(denial ?? "") ?? [])].filter(([keyId]) =>
+    rolesOf(keyId).some((role) => approval.by.has(role)),
   );
-  return { approvals: { given: given.length, needed: approval.count } };
+  const given = entitled.filter(
+    ([, { verdict, expires_ms }]) => verdict === "approve" && now < expires_ms,
+  );
+  const rejected = entitled.some(([, { verdict }]) => verdict === "reject");
+  return { approvals: { given: given.length, needed: approval.count, rejected } };
 }

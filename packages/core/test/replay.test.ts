@@ -54,8 +54,9 @@ async function written(
     ask: (request: object) => Promise<Decision>,
     host: Awaited<ReturnType<typeof openTestGate>>,
   ) => Promise<void>,
+  clock: () => number = () => 1_800_000_000_000,
 ) {
-  const host = await openTestGate(document, { clock: () => 1_800_000_000_000 });
+  const host = await openTestGate(document, { clock });
   const requests = new Map<string, never>();
   const ask = async (request: object): Promise<Decision> => {
     const decision = await host.gate.decide({ sequence_id: "s", ...request } as never);
@@ -226,6 +227,40 @@ describe("under another policy", () => {
     ]);
   });
 
+  test("what an unknown call may have counted or bound is not known of a later one", async () => {
+    const limited = (limits: object) => ({
+      ...REFUNDS,
+      sequence: "lookup{1,9}, refund, close",
+      tools: { get_order: { ...REFUNDS.tools.get_order, ...limits } },
+    });
+    const run = await written(limited({}), async (ask) => {
+      await ask({ tool: "get_order", args: { order: 17 }, agent_id: "anna" });
+      await ask({ tool: "get_order", args: { order: 17 }, agent_id: "anna" });
+      await ask({ sequence_id: "t", tool: "get_order", args: { order: 17 }, agent_id: "anna" });
+    });
+    const [first] = run.requests.keys();
+    const requests = new Map([...run.requests].filter(([hash]) => hash !== first));
+    for (const [limits, reasons] of [
+      [
+        { when: "args.order > 1", limits: { calls: { max: 2, per: "agent", window: "1h" } } },
+        [/arguments/, /counted in its window/, /counted in its window/],
+      ],
+      [{ bind: { order: "args.order" } }, [/arguments/, /bound and counted before/, undefined]],
+      [
+        { limits: { sum: { of: "args.order", max: 20 } } },
+        [/arguments/, /bound and counted before/, undefined],
+      ],
+    ] as const) {
+      const answers = replay({ ...run, requests }, compilePolicy(limited(limits)));
+      for (const [index, { replayed }] of answers.entries()) {
+        const reason = reasons[index];
+        if (reason === undefined) expect(replayed).toEqual({ decision: "ALLOW" });
+        else expect(replayed).toMatchObject({ reason: expect.stringMatching(reason) });
+      }
+      expect(answers).toHaveLength(3);
+    }
+  });
+
   test("limits on calls need no arguments", async () => {
     const run = await written(REFUNDS, async (ask) => {
       for (const tool of ["get_order", "refund", "refund"]) await ask({ tool });
@@ -251,6 +286,24 @@ describe("under another policy", () => {
       "ALLOW",
       "SEQUENCE_VIOLATION",
     ]);
+  });
+
+  test("freshness stands as recorded under the same policy: the gate's clock may have gone back", async () => {
+    const clock = { now: 1_800_000_000_000 };
+    const run = await written(
+      REFUNDS,
+      async (ask) => {
+        await ask({ tool: "get_order", ts_ms: clock.now });
+        clock.now -= 100_000;
+        await ask({ tool: "refund", ts_ms: clock.now });
+        await ask({ tool: "refund", ts_ms: clock.now + 100_000 });
+      },
+      () => clock.now,
+    );
+    const recorded = ["ALLOW", "ALLOW", "STALE_TIMESTAMP"];
+    expect(told(replay(run, compilePolicy(REFUNDS)))).toEqual(recorded);
+    const renamed = compilePolicy({ ...REFUNDS, version: "2" });
+    expect(told(replay(run, renamed))).toEqual(["ALLOW", "STALE_TIMESTAMP", "ALLOW"]);
   });
 
   test("a step that may have been asked for, or not, leaves open what moves the function to another", async () => {

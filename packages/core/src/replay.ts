@@ -8,22 +8,16 @@ import type { CompiledConditions, CompiledPolicy } from "./compiled-policy.ts";
 import type { Grounds } from "./conditions.ts";
 import { movedCounters } from "./counters.ts";
 import type { Decimal } from "./decimal.ts";
-import { decide, type DecisionTime, type Verdict } from "./decide.ts";
+import { decide, type Verdict } from "./decide.ts";
 import type { DenyCode } from "./decision.ts";
 import { argsDigest } from "./digest.ts";
 import type { Context } from "./gate.ts";
 import { rolesAt } from "./grounds.ts";
 import { type KeptContexts, keptContexts } from "./kept-contexts.ts";
 import type { DecisionReceipt, Receipt } from "./receipt.ts";
-import {
-  applyReceipt,
-  callOf,
-  conditionsOf,
-  openState,
-  type SequenceState,
-} from "./sequence-state.ts";
+import { inputOf, possibleForms, rewritten, timeOf } from "./replayed-request.ts";
+import { applyReceipt, conditionsOf, openState, type SequenceState } from "./sequence-state.ts";
 import type { KeySet } from "./signing-key.ts";
-import { callForm } from "./verify-chain.ts";
 
 /** An answer of a gate. */
 export interface ReplayAnswer {
@@ -195,35 +189,6 @@ function isAllowedAlready(state: SequenceState, { resumes, nonce = "" }: Decisio
   return resumes !== undefined && use?.root !== undefined && use.hash === resumes;
 }
 
-/**
- * A record of an explicit call tells the step that was asked for, or else that of the function under its own policy. Only
- * where this policy gives the function another step does it matter which.
- */
-function possibleForms(
-  receipt: DecisionReceipt,
-  policy: CompiledPolicy,
-): readonly [CallForm, ...CallForm[]] {
-  const form = callForm(receipt);
-  if (form.step === undefined || form.step === policy.functions.get(form.function)?.step)
-    return [form];
-  const { rule } = receipt;
-  const wasAskedFor = rule === "functions" || rule === `functions.${form.function}.step`;
-  const { step: _step, ...without } = form;
-  return wasAskedFor ? [form] : [form, without];
-}
-
-function inputOf(receipt: DecisionReceipt, call: CallForm, policy: CompiledPolicy) {
-  const { nonce = "", args_digest = "", ts_ms, request_ts_ms = ts_ms } = receipt;
-  // The gate's clock is not on record: under the same policy its word on freshness stands.
-  const stale = receipt.deny_code === "STALE_TIMESTAMP" ? Number.NaN : ts_ms;
-  const same = receipt.policy_digest === policy.digest;
-  return { call, nonce, args_digest, ts_ms: same ? stale : request_ts_ms };
-}
-
-function timeOf({ ts_ms }: DecisionReceipt): DecisionTime {
-  return { clock: ts_ms, record: ts_ms };
-}
-
 function isSameRefusal(a: Verdict, b: Verdict): boolean {
   return a.refusal?.code === b.refusal?.code && a.refusal?.rule === b.refusal?.rule;
 }
@@ -314,35 +279,4 @@ function apply(
   const { counters } = verdict;
   const moved = counters.length === 0 ? [] : movedCounters(counters, (name) => counted.get(name));
   for (const [name, total] of moved ?? []) counted.set(name, total);
-}
-
-function rewritten(receipt: DecisionReceipt, verdict: Verdict): DecisionReceipt {
-  const {
-    step: _step,
-    function: _function,
-    action_type: _action,
-    tool: _tool,
-    ...others
-  } = receipt;
-  const { deny_code: _code, rule: _rule, resumes: _resumes, effects: _effects, ...rest } = others;
-  const {
-    sealed: _sealed,
-    audience: _audience,
-    attempt: _attempt,
-    args_digest = "",
-    ...kept
-  } = rest;
-  const { refusal, call, seals, resumes, effects } = verdict;
-  const answer =
-    refusal === undefined
-      ? { decision: "ALLOW" as const, ...(seals ? { sealed: true as const } : {}) }
-      : { decision: "DENY" as const, deny_code: refusal.code, rule: refusal.rule };
-  return {
-    ...kept,
-    ...callOf(call),
-    args_digest,
-    ...answer,
-    ...(resumes === undefined ? {} : { resumes }),
-    ...(effects === undefined ? {} : { effects }),
-  };
 }

@@ -1,12 +1,8 @@
 /** `stepgate explain`: one request against a policy, check by check, with the line of the policy that refuses it. */
 import { type Decision, GateError, type JsonObject } from "@stepgate/core";
 import { type Command, Option } from "commander";
-import {
-  type Check,
-  type ExplainedCondition,
-  type Explanation,
-  explainRequest,
-} from "../explanation.ts";
+import type { Check, ExplainedCondition } from "../explained-checks.ts";
+import { type Explanation, explainRequest } from "../explanation.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import { type PolicyFile, readPolicyFile } from "../policy-file.ts";
 import type { Define } from "../program.ts";

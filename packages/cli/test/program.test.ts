@@ -46,6 +46,8 @@ test("every command takes --json, and the README names every command and no othe
     "diff",
     "graph",
     "explain",
+    "simulate",
+    "replay",
     "decide",
     "receipts",
     "verify",

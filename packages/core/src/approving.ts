@@ -3,10 +3,10 @@ import { sign } from "node:crypto";
 import { canonicalize } from "./canonical-json.ts";
 import { GateError } from "./errors.ts";
 import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
-import type { Planner } from "./ledger.ts";
+import type { Plan } from "./ledger.ts";
 import type { ApprovalReceipt } from "./receipt.ts";
-import type { SequenceState } from "./sequence-state.ts";
-import { type KeySet, type SigningKey, verifySignature } from "./signing-key.ts";
+import { type SequenceState, statedBefore, votesOn } from "./sequence-state.ts";
+import { isValidAt, type KeySet, type SigningKey, verifySignature } from "./signing-key.ts";
 
 /** What a person says of one APPROVAL_REQUIRED denial. */
 export interface ApprovalStatement {
@@ -55,9 +55,7 @@ export function approvalFault(
 ): string | undefined {
   const trusted = approvers.get(approval.approver_key_id);
   if (trusted?.jwk.roles === undefined) return "its key is no approver's";
-  const { nbf = 0, exp = Number.POSITIVE_INFINITY, revoked_from } = trusted.jwk;
-  if (ts_ms < nbf * 1000 || ts_ms >= exp * 1000 || revoked_from !== undefined)
-    return "its key is not valid now";
+  if (!isValidAt(trusted.jwk, ts_ms)) return "its key is not valid now";
   const signature = Buffer.from(approval.approver_sig.slice("ed25519=".length), "hex");
   return verifySignature(trusted.key, Buffer.from(approvalInput(approval)), signature)
     ? undefined
@@ -65,33 +63,46 @@ export function approvalFault(
 }
 
 /** Checks a person's statement and appends it. @throws GateError INVALID_INPUT, NOT_OPENED, SEALED_SEQUENCE or STORE_UNAVAILABLE. */
-export async function approve(setup: GateSetup, approval: Approval): Promise<ApprovalReceipt> {
+export async function approve(setup: GateSetup, given: Approval): Promise<ApprovalReceipt> {
+  // Copied before the first await: what the caller changes afterwards changes nothing.
+  const approval = { ...given };
   checkForm(setup, approval);
-  const { request, verdict, expires_ms, approver_key_id, approver_sig } = approval;
-  const plan: Planner<ApprovalReceipt> = (state, now) => {
-    if (state === undefined)
-      throw new GateError("NOT_OPENED", `sequence '${approval.sequence_id}' was not opened`);
-    const fault = approvalFault(approval, setup.approvers, now.record);
-    if (fault !== undefined) throw invalid(`the approval counts for nothing: ${fault}`);
-    if (!state.awaiting.has(request))
-      throw invalid("request: no APPROVAL_REQUIRED denial of this sequence");
-    const standing = state.approvals.get(request)?.get(approver_key_id);
-    if (standing?.verdict === verdict && standing.expires_ms === expires_ms) {
-      return {
-        drafts: [],
-        answer: async () =>
-          (await setup.ledger.record(approval.sequence_id, standing.seq)) as ApprovalReceipt,
-      };
-    }
-    if (now.record >= expires_ms) throw invalid("expires_ms: the approval has expired");
-    requireRoom(setup, state);
+  // Freshly read: the denial, and what was said of it, may have come through another gate.
+  return setup.ledger.transact(
+    approval.sequence_id,
+    (state, now) => planApproval(setup, approval, state, now.record),
+    { fresh: true },
+  );
+}
+
+function planApproval(
+  setup: GateSetup,
+  approval: Approval,
+  state: SequenceState | undefined,
+  ts_ms: number,
+): Plan<ApprovalReceipt> {
+  const { sequence_id, request, verdict, expires_ms, approver_key_id, approver_sig } = approval;
+  if (state === undefined)
+    throw new GateError("NOT_OPENED", `sequence '${sequence_id}' was not opened`);
+  const fault = approvalFault(approval, setup.approvers, ts_ms);
+  if (fault !== undefined) throw invalid(`the approval counts for nothing: ${fault}`);
+  if (!state.awaiting.has(request))
+    throw invalid("request: no APPROVAL_REQUIRED denial of this sequence");
+  const before = statedBefore(state, approval);
+  if (before !== undefined) {
+    if (votesOn(state, request).get(approver_key_id) !== before)
+      throw invalid("the same person said otherwise since; sign anew, with another expires_ms");
     return {
-      drafts: [{ kind: "approval", request, verdict, expires_ms, approver_key_id, approver_sig }],
-      answer: ([receipt]) => receipt as ApprovalReceipt,
+      drafts: [],
+      answer: async () => (await setup.ledger.record(sequence_id, before.seq)) as ApprovalReceipt,
     };
+  }
+  if (ts_ms >= expires_ms) throw invalid("expires_ms: the approval has expired");
+  requireRoom(setup, state);
+  return {
+    drafts: [{ kind: "approval", request, verdict, expires_ms, approver_key_id, approver_sig }],
+    answer: ([receipt]) => receipt as ApprovalReceipt,
   };
-  // Read freshly: the denial may be another gate's.
-  return setup.ledger.transact(approval.sequence_id, plan, { fresh: true });
 }
 
 function requireRoom(setup: GateSetup, state: SequenceState): void {
@@ -101,7 +112,6 @@ function requireRoom(setup: GateSetup, state: SequenceState): void {
 }
 
 function checkForm(setup: GateSetup, approval: Approval): void {
-  if (typeof approval !== "object" || approval === null) throw invalid("an approval is an object");
   if (approval.log_id !== setup.logId) throw invalid("log_id: the approval is for another log");
   if (approval.verdict !== "approve" && approval.verdict !== "reject")
     throw invalid("verdict: approve or reject");

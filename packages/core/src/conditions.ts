@@ -4,7 +4,7 @@ import type { CompiledConditions, CompiledLimit, Condition, Scope } from "./comp
 import { addDecimals, compareDecimals, type Decimal, toDecimal } from "./decimal.ts";
 import type { Refusal } from "./decide.ts";
 import type { Effects } from "./receipt.ts";
-import type { SequenceState } from "./sequence-state.ts";
+import { type ApprovalVote, type SequenceState, votesOn } from "./sequence-state.ts";
 import type { CounterStep } from "./store.ts";
 
 /** What a call is judged by beside the order. */
@@ -169,14 +169,16 @@ function bindsTo(
   return standing === digest;
 }
 
-interface Limit {
+/** A limit by its rule. */
+export interface Limit {
   readonly rule: string;
   readonly limit: CompiledLimit;
   /** What one call adds: 1, or the argument that is summed. */
   readonly of?: readonly string[];
 }
 
-function limitsOf({ path, calls, sum }: CompiledConditions): readonly Limit[] {
+/** What limits these conditions set, calls before sums. */
+export function limitsOf({ path, calls, sum }: CompiledConditions): readonly Limit[] {
   return [
     ...(calls === undefined ? [] : [{ rule: `${path}.limits.calls`, limit: calls }]),
     ...(sum === undefined ? [] : [{ rule: `${path}.limits.sum`, limit: sum, of: sum.of }]),
@@ -205,7 +207,8 @@ function limitRefusal(
   });
 }
 
-function soFar(state: SequenceState, rule: string): Decimal {
+/** What a limit of the sequence stands at. */
+export function soFar(state: SequenceState, rule: string): Decimal {
   return state.totals.get(rule) ?? `${state.calls.get(rule) ?? 0}`;
 }
 
@@ -247,7 +250,7 @@ function counterSteps(
   });
 }
 
-/** Check 9: enough distinct approvers in the right roles, none expired, nobody against it. */
+/** Check 9. */
 function approvalRefusal(
   { path, approval }: CompiledConditions,
   scope: Scope,
@@ -261,17 +264,25 @@ function approvalRefusal(
   const needed = approval.when === undefined ? true : evaluate(approval.when, scope);
   if (needed === "error") return { code: "POLICY_ERROR", rule };
   if (needed !== true) return undefined;
-  const votes = [...((denial === undefined ? undefined : state.approvals.get(denial)) ?? [])];
-  const entitled = votes.filter(([keyId]) =>
-    grounds.rolesOf(keyId).some((role) => approval.by.has(role)),
-  );
-  const rejected = entitled.some(([, { verdict }]) => verdict === "reject");
-  const approvers = entitled.filter(
-    ([, { verdict, expires_ms }]) => verdict === "approve" && record < expires_ms,
-  );
-  return !rejected && approvers.length >= approval.count
+  return isApproved(approval, votesOn(state, denial), grounds.rolesOf, record)
     ? undefined
     : { code: "APPROVAL_REQUIRED", rule };
+}
+
+/** True where enough people in the right roles approved, their word has not expired, and none of these roles is against it. */
+export function isApproved(
+  { count, by }: Pick<NonNullable<CompiledConditions["approval"]>, "count" | "by">,
+  votes: ReadonlyMap<string, ApprovalVote>,
+  rolesOf: (keyId: string) => readonly string[],
+  ts_ms: number,
+): boolean {
+  const entitled = [...votes]
+    .filter(([keyId]) => rolesOf(keyId).some((role) => by.has(role)))
+    .map(([, vote]) => vote);
+  const approving = entitled.filter((vote) => vote.verdict === "approve");
+  // A rejection does not expire.
+  if (approving.length < entitled.length) return false;
+  return approving.filter(({ expires_ms }) => ts_ms < expires_ms).length >= count;
 }
 
 /** What an ALLOW changes of binds and sums, as its receipt tells. */

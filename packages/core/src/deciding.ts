@@ -71,9 +71,7 @@ function decideRequest(
     const call = callDigest(setup, request);
     const answered = await answeredBefore(setup, state, request, call);
     if (answered !== undefined)
-      return answerOnly(
-        toDecision(setup, request, answered, call, state, earlierThan(state, answered)),
-      );
+      return ofNow(toDecision(setup, request, answered, call, state, earlierThan(state, answered)));
     const plan = await planDecision(setup, state, request, call, now, unrecorded);
     return opening === undefined
       ? plan
@@ -190,9 +188,7 @@ async function askedAgain(
   earlier: Earlier | undefined,
 ): Promise<Plan<Decision>> {
   const first = await setup.ledger.record(request.sequence_id, verdict.earlier?.seq ?? 0);
-  const decision = toDecision(setup, request, first as DecisionReceipt, call, state, earlier);
-  // Another gate may have taken the approval meanwhile, and no append would notice.
-  return { ...answerOnly(decision), onHead: true };
+  return ofNow(toDecision(setup, request, first as DecisionReceipt, call, state, earlier));
 }
 
 /** A sequence has its share of the store: so many records, so many denials a second (decision.md). */
@@ -404,4 +400,9 @@ function faultDenial(error: unknown): Deny {
 
 function answerOnly(decision: Decision): Plan<Decision> {
   return { drafts: [], answer: () => decision };
+}
+
+/** An answer from the record: another gate may have taken an outcome or an approval meanwhile, and no append would notice. */
+function ofNow(decision: Decision): Plan<Decision> {
+  return { ...answerOnly(decision), onHead: true };
 }

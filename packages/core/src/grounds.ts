@@ -8,7 +8,7 @@ import { GateError } from "./errors.ts";
 import type { GateSetup } from "./gate-parts.ts";
 import type { Now } from "./ledger.ts";
 import { conditionsOf, type SequenceState } from "./sequence-state.ts";
-import type { KeySet } from "./signing-key.ts";
+import { rolesAt } from "./signing-key.ts";
 import { parseStrictJson } from "./strict-json.ts";
 
 /** Contexts by the state that they belong to; gathered anew when the host added one. */
@@ -62,12 +62,4 @@ async function contextOf(setup: GateSetup, state: SequenceState): Promise<JsonOb
   }
   contexts.set(state, { count: state.contexts.length, value: merged });
   return merged;
-}
-
-/** Roles come from the key set, never from the statement; a key that is not valid now has none. */
-export function rolesAt(approvers: KeySet, keyId: string, ts_ms: number): readonly string[] {
-  const jwk = approvers.get(keyId)?.jwk;
-  if (jwk?.roles === undefined || jwk.revoked_from !== undefined) return [];
-  const { nbf = 0, exp = Number.POSITIVE_INFINITY } = jwk;
-  return ts_ms >= nbf * 1000 && ts_ms < exp * 1000 ? jwk.roles : [];
 }

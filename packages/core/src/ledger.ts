@@ -126,10 +126,9 @@ export function createLedger<S extends ChainState>(
     for (let round = 0; round < MAX_ROUNDS; round++) {
       mustBeInTime(deadline);
       const known = cache.get(sequenceId);
-      const state =
-        known === undefined || isOutdated(known)
-          ? await catchUp(sequenceId, undefined, deadline)
-          : known;
+      const atHand = known !== undefined && !isOutdated(known);
+      const state = atHand ? known : await catchUp(sequenceId, undefined, deadline);
+      onHead ||= !atHand;
       const clock = readClock(parts.clock);
       const now = { clock, record: Math.max(clock, state?.head.ts_ms ?? 0) };
       const made = await plan(state, now);

@@ -56,7 +56,7 @@ const FORMS: Readonly<Record<string, Check>> = {
   args_digest: keyed,
   decision: oneOf("ALLOW", "DENY"),
   deny_code: oneOf(...DENY_CODES),
-  rule: text(/^[\x20-\x7e]{1,400}$/),
+  rule: text(/^[^\p{Cc}]{1,400}$/u),
   permit_expires_ms: whole,
   resumes: hash,
   unrecorded: (value) => whole(value) && value !== 0,

@@ -12,12 +12,11 @@ import { decide, type Verdict } from "./decide.ts";
 import type { DenyCode } from "./decision.ts";
 import { argsDigest } from "./digest.ts";
 import type { Context } from "./gate.ts";
-import { rolesAt } from "./grounds.ts";
 import { type KeptContexts, keptContexts } from "./kept-contexts.ts";
 import type { DecisionReceipt, Receipt } from "./receipt.ts";
 import { inputOf, possibleForms, rewritten, timeOf } from "./replayed-request.ts";
 import { applyReceipt, conditionsOf, openState, type SequenceState } from "./sequence-state.ts";
-import type { KeySet } from "./signing-key.ts";
+import { type KeySet, rolesAt } from "./signing-key.ts";
 
 /** An answer of a gate. */
 export interface ReplayAnswer {

@@ -34,8 +34,8 @@ export interface NonceUse {
   resumed: number;
 }
 
-/** What one approver said of one denial; the latest word of a key counts. */
-interface ApprovalVote {
+/** One statement of an approver on one denial; the last word of a key counts. */
+export interface ApprovalVote {
   readonly seq: number;
   readonly verdict: "approve" | "reject";
   readonly expires_ms: number;
@@ -80,8 +80,8 @@ export interface SequenceState {
   readonly calls: Map<string, number>;
   /** APPROVAL_REQUIRED denials by hash; one whose nonce was allowed since waits no more. */
   readonly awaiting: Map<string, NonceUse>;
-  /** Votes on APPROVAL_REQUIRED denials, by the denial's hash and the approver's key. */
-  readonly approvals: Map<string, Map<string, ApprovalVote>>;
+  /** Statements on APPROVAL_REQUIRED denials, by the denial's hash and the approver's key, in their order. */
+  readonly approvals: Map<string, Map<string, ApprovalVote[]>>;
   /** The last denial second, and how many denials it saw. */
   denials: { second: number; count: number };
 }
@@ -151,6 +151,29 @@ export function attemptKey(attempt: string, nonce: string): string {
   return `${attempt}\n${nonce}`;
 }
 
+/** The last word of each approver on a denial, by their keys. */
+export function votesOn(
+  { approvals }: SequenceState,
+  denial: string | undefined,
+): ReadonlyMap<string, ApprovalVote> {
+  const votes = (denial === undefined ? undefined : approvals.get(denial)) ?? [];
+  return new Map([...votes].flatMap(([key, said]) => said.slice(-1).map((last) => [key, last])));
+}
+
+/** The record of this very statement. Given twice it is one: a rejection is not undone by the approval before it. */
+export function statedBefore(
+  { approvals }: SequenceState,
+  { request, approver_key_id, verdict, expires_ms }: StatementOnRecord,
+): ApprovalVote | undefined {
+  const said = approvals.get(request)?.get(approver_key_id) ?? [];
+  return said.find((vote) => vote.verdict === verdict && vote.expires_ms === expires_ms);
+}
+
+type StatementOnRecord = Pick<
+  ApprovalReceipt,
+  "request" | "approver_key_id" | "verdict" | "expires_ms"
+>;
+
 /** Denials that the store already took in this second of the clock. */
 export function denialsInSecond(state: SequenceState, clockMs: number): number {
   return state.denials.second === Math.floor(clockMs / 1000) ? state.denials.count : 0;
@@ -206,13 +229,11 @@ function applyContext(state: SequenceState, receipt: ContextReceipt): void {
 }
 
 function applyApproval(state: SequenceState, receipt: ApprovalReceipt): void {
-  const votes = state.approvals.get(receipt.request) ?? new Map<string, ApprovalVote>();
-  votes.set(receipt.approver_key_id, {
-    verdict: receipt.verdict,
-    expires_ms: receipt.expires_ms,
-    seq: receipt.seq,
-  });
-  state.approvals.set(receipt.request, votes);
+  const { request, approver_key_id, verdict, expires_ms, seq } = receipt;
+  const votes = state.approvals.get(request) ?? new Map<string, ApprovalVote[]>();
+  const earlier = votes.get(approver_key_id) ?? [];
+  votes.set(approver_key_id, [...earlier, { verdict, expires_ms, seq }]);
+  state.approvals.set(request, votes);
 }
 
 function applyOutcome(state: SequenceState, receipt: OutcomeReceipt): void {

@@ -72,6 +72,20 @@ export function verifySignature(key: KeyObject, input: Uint8Array, signature: Ui
   return signature.length === 64 && verify(null, input, key, signature);
 }
 
+/** True where the key is believed at this time, in milliseconds: from `nbf` until `exp`, and never once it was revoked. */
+export function isValidAt(
+  { nbf = 0, exp = Number.POSITIVE_INFINITY, revoked_from }: PublicJwk,
+  ts_ms: number,
+): boolean {
+  return revoked_from === undefined && ts_ms >= nbf * 1000 && ts_ms < exp * 1000;
+}
+
+/** The roles in which a person approves at this time; none for a key that is not trusted, or not valid then. */
+export function rolesAt(keys: KeySet, keyId: string, ts_ms: number): readonly string[] {
+  const jwk = keys.get(keyId)?.jwk;
+  return jwk?.roles === undefined || !isValidAt(jwk, ts_ms) ? [] : jwk.roles;
+}
+
 /**
  * Reads a JWKS (RFC 7517) into a set of trusted keys.
  *

@@ -1,24 +1,18 @@
 /** One chain: are its records in place, linked, within their rights, and what the policy makes of them? */
-import type { CallForm } from "./action-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
-import { neededApproval } from "./approval-request.ts";
 import { approvalFault } from "./approving.ts";
-import { hasCondition } from "./conditions.ts";
-import { decide, type Verdict } from "./decide.ts";
-import { BURNS_NO_NONCE } from "./decision.ts";
 import { genesisHash } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
-import { admitNonce } from "./nonce.ts";
 import type {
   ApprovalReceipt,
-  DecisionReceipt,
   OpenReceipt,
   OutcomeReceipt,
   PolicyReceipt,
   Receipt,
 } from "./receipt.ts";
-import { applyReceipt, conditionsOf, openState, type SequenceState } from "./sequence-state.ts";
+import { applyReceipt, openState, type SequenceState, statedBefore } from "./sequence-state.ts";
 import type { KeySet } from "./signing-key.ts";
+import { decisionFault } from "./verify-decision.ts";
 
 /** The policies to recompute decisions by, by digest; `undefined`: decisions are not recomputed. */
 export type HeldPolicies = ReadonlyMap<string, CompiledPolicy> | undefined;
@@ -135,14 +129,7 @@ function contentFault(
   if (isAfterSeal(state, receipt)) return fault("AFTER_SEAL", "nothing new may follow the seal");
   if (receipt.kind === "outcome") return outcomeFault(state, receipt);
   if (receipt.kind === "approval") return approvalRecordFault(state, receipt, evidence.keys);
-  if (receipt.kind !== "decision") return undefined;
-  return (
-    nonceFault(state, receipt) ??
-    resumeFault(state, receipt) ??
-    approvedFault(state, receipt, evidence.keys) ??
-    policyFault(state, receipt) ??
-    recomputedFault(state, receipt)
-  );
+  return receipt.kind === "decision" ? decisionFault(state, receipt, evidence.keys) : undefined;
 }
 
 function openFault(receipt: OpenReceipt, policies: HeldPolicies): Fault | undefined {
@@ -173,24 +160,6 @@ function outcomeFault(state: SequenceState, receipt: OutcomeReceipt): Fault | un
     : fault("OUTCOME_MISMATCH", "is a second outcome of one ALLOW");
 }
 
-function nonceFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
-  const burns = receipt.deny_code === undefined || !BURNS_NO_NONCE.has(receipt.deny_code);
-  if (!burns || receipt.resumes !== undefined || !state.nonces.has(receipt.nonce ?? ""))
-    return undefined;
-  return fault("DUPLICATE_NONCE", "its nonce was used before");
-}
-
-function resumeFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
-  const { resumes, nonce = "", args_digest = "" } = receipt;
-  if (resumes === undefined) return undefined;
-  const back = admitNonce(state, nonce, callForm(receipt), args_digest);
-  const root = back.kind === "interrupted" ? back.root : undefined;
-  const denial = back.kind === "approval" ? back.use.hash : undefined;
-  if (resumes !== (root ?? denial)) return mismatch("resumes what may not come back");
-  const counted = receipt.sealed !== undefined || receipt.effects !== undefined;
-  return counted && root !== undefined ? mismatch("counts a resumed call again") : undefined;
-}
-
 /** A person's statement on a denial of this sequence, under a trusted approver's key that was valid then. */
 function approvalRecordFault(
   state: SequenceState,
@@ -201,110 +170,10 @@ function approvalRecordFault(
     return fault("UNKNOWN_KEY", `approver's key '${receipt.approver_key_id}' is not trusted`);
   if (!state.awaiting.has(receipt.request))
     return fault("APPROVAL_MISMATCH", "approves no denial that asked for it");
+  if (statedBefore(state, receipt) !== undefined)
+    return fault("APPROVAL_MISMATCH", "says again what its approver said before");
   const why = approvalFault(receipt, keys, receipt.ts_ms);
   return why === undefined ? undefined : fault("APPROVAL_MISMATCH", `counts for nothing: ${why}`);
-}
-
-/** An ALLOW that answers an APPROVAL_REQUIRED denial needs the approvals that this denial asked for. */
-function approvedFault(
-  state: SequenceState,
-  receipt: DecisionReceipt,
-  keys: KeySet,
-): Fault | undefined {
-  const use = state.nonces.get(receipt.nonce ?? "");
-  if (receipt.decision !== "ALLOW" || use?.deny_code !== "APPROVAL_REQUIRED") return undefined;
-  const votes = [...(state.approvals.get(use.hash) ?? [])];
-  const { policy } = state;
-  const approval = policy && neededApproval(policy, use.call, use.rule ?? "");
-  const entitled = votes.filter(([keyId]) => {
-    const jwk = keys.get(keyId)?.jwk;
-    // Of a key that is not trusted its own record was found already; here nothing can be said of it.
-    return (
-      approval === undefined ||
-      jwk === undefined ||
-      (jwk.roles ?? []).some((role) => approval.by.has(role))
-    );
-  });
-  // Without the policy nobody knows whose rejection counts.
-  if (approval !== undefined && entitled.some(([, { verdict }]) => verdict === "reject"))
-    return fault("APPROVAL_MISMATCH", "was allowed although an approver rejected it");
-  const standing = entitled.filter(
-    ([, { verdict, expires_ms }]) => verdict === "approve" && receipt.ts_ms < expires_ms,
-  );
-  return standing.length >= (approval?.count ?? 1)
-    ? undefined
-    : fault("APPROVAL_MISMATCH", "was allowed without the approvals that it needed");
-}
-
-function policyFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
-  const { opened } = state;
-  const same =
-    receipt.policy_digest === opened.policy_digest &&
-    receipt.policy_id === opened.policy_id &&
-    receipt.policy_version === opened.policy_version;
-  return same
-    ? undefined
-    : fault("POLICY_MISMATCH", "was decided under another policy than its opening");
-}
-
-/** Checks 2 to 6 decided again. The gate's clock is not on record, so the two codes around it are taken as they are. */
-function recomputedFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
-  const { policy } = state;
-  const code = receipt.deny_code;
-  if (policy === undefined || code === "INVALID_REQUEST" || code === "POLICY_UNAVAILABLE")
-    return undefined;
-  const { ts_ms, nonce = "", args_digest = "" } = receipt;
-  const verdict = decide(
-    policy,
-    state,
-    { call: callForm(receipt), nonce, args_digest, ts_ms },
-    { clock: ts_ms, record: ts_ms },
-    undefined,
-  );
-  const stale = code === "STALE_TIMESTAMP" && receipt.rule === "freshness";
-  const same =
-    (stale || isAsRecorded(verdict, receipt, policy)) &&
-    verdict.resumes === receipt.resumes &&
-    (["step", "function", "action_type", "tool", "audience"] as const).every(
-      (member) => verdict.call[member] === receipt[member],
-    );
-  if (same) return undefined;
-  const computed =
-    verdict.refusal === undefined ? "ALLOW" : `${verdict.refusal.code} (${verdict.refusal.rule})`;
-  return fault("DECISION_MISMATCH", `the policy gives ${computed}`);
-}
-
-/** Checks 7 to 9 need arguments: a refusal by them is believed where the policy has that condition and 2 to 6 pass. */
-function isAsRecorded(verdict: Verdict, receipt: DecisionReceipt, policy: CompiledPolicy): boolean {
-  const { deny_code: code, rule = "" } = receipt;
-  if (code !== undefined && BY_CONDITIONS.has(code)) {
-    return verdict.refusal === undefined && hasCondition(conditionsOf(policy, receipt), code, rule);
-  }
-  const { refusal, seals } = verdict;
-  const sealed = receipt.sealed === true;
-  return refusal?.code === code && refusal?.rule === receipt.rule && seals === sealed;
-}
-
-const BY_CONDITIONS: ReadonlySet<string> = new Set([
-  "ARGUMENT_VIOLATION",
-  "LIMIT_EXCEEDED",
-  "APPROVAL_REQUIRED",
-  "POLICY_ERROR",
-]);
-
-/** The request as it must have been: in the tool form where a tool is named. */
-export function callForm(receipt: DecisionReceipt): CallForm {
-  if (receipt.tool !== undefined) return { tool: receipt.tool };
-  const { function: fn = "", action_type = "", step } = receipt;
-  return { function: fn, action_type, ...(step === undefined ? {} : { step }) };
-}
-
-function mismatch(message: string): Fault {
-  return fault("OUTCOME_MISMATCH", message);
-}
-
-function broken(message: string): Fault {
-  return fault("CHAIN_BROKEN", message);
 }
 
 /** True where `@log` had this policy active in any state that it had at that time. */
@@ -318,4 +187,8 @@ export function wasActive(log: readonly PolicyReceipt[], opened: OpenReceipt): b
     else if (active === policy_digest) active = undefined;
   }
   return active === opened.policy_digest;
+}
+
+function broken(message: string): Fault {
+  return fault("CHAIN_BROKEN", message);
 }

@@ -1,4 +1,5 @@
 /** One request through a whole gate: the answer again, freshness, the nonce, the seal, the shares, shadow, what the caller gets. */
+import { randomBytes } from "node:crypto";
 import { openTestGate } from "@stepgate/contract";
 import { describe, expect, test } from "vitest";
 import {
@@ -134,6 +135,18 @@ describe("the same attempt again", () => {
     reads = 0;
     await gate.decide({ ...note, nonce: "last" });
     expect(reads).toBeLessThan(10);
+  });
+
+  test("nor where its outcome came through another gate of the same store", async () => {
+    const options = { clock: () => 1_800_000_000_000, saltKey: randomBytes(32) };
+    const { gate, store } = await openTestGate(REFUNDS, options);
+    const other = (await openTestGate(REFUNDS, { ...options, store })).gate;
+    const allow = (await gate.decide(first)) as Allow;
+    await other.outcome(allow, { status: "succeeded" });
+    expect(await gate.decide(first)).toMatchObject({
+      deny_code: "REPLAY_NONCE",
+      earlier: { status: "succeeded" },
+    });
   });
 
   test("is answered also after the attempt was used for another question", async () => {

@@ -6,10 +6,15 @@ import { countersOf, type Grounds, judge } from "./conditions.ts";
 import type { Decimal } from "./decimal.ts";
 import type { Refusal } from "./decide.ts";
 import { bindDigester } from "./digest.ts";
-import { rolesAt } from "./grounds.ts";
 import { type DecisionReceipt, type Receipt, recordHash } from "./receipt.ts";
-import { applyReceipt, conditionsOf, openState, type SequenceState } from "./sequence-state.ts";
-import type { KeySet } from "./signing-key.ts";
+import {
+  applyReceipt,
+  conditionsOf,
+  openState,
+  type SequenceState,
+  votesOn,
+} from "./sequence-state.ts";
+import { type KeySet, rolesAt } from "./signing-key.ts";
 
 /** One condition, as it is judged whatever the others say. */
 export interface ConditionReport {
@@ -76,7 +81,7 @@ export async function reportConditions(
       check,
       ...(refusal === undefined ? {} : { refusal }),
       ...limitOf(part, rule, state, inWindow),
-      ...votesOn(part, state, grounds, denial, now),
+      ...approvalsOf(part, state, grounds, denial, now),
       ...(part.bind[0] === undefined ? {} : { bound: state.binds.has(part.bind[0].name) }),
     };
   });
@@ -131,7 +136,7 @@ function limitOf(
   return { limit: { ...(stands === undefined ? {} : { stands }), max: limit.max } };
 }
 
-function votesOn(
+function approvalsOf(
   { approval }: CompiledConditions,
   state: SequenceState,
   { rolesOf }: Grounds,
@@ -139,7 +144,7 @@ function votesOn(
   now: number,
 ): Pick<ConditionReport, "approvals"> {
   if (approval === undefined) return {};
-  const entitled = [...(state.approvals.get(denial ?? "") ?? [])].filter(([keyId]) =>
+  const entitled = [...votesOn(state, denial)].filter(([keyId]) =>
     rolesOf(keyId).some((role) => approval.by.has(role)),
   );
   const given = entitled.filter(

@@ -1,10 +1,19 @@
 /** The fold of a chain: what records say is what the state is, in the order in which they stand. */
 import { openTestGate } from "@stepgate/contract";
 import { describe, expect, test } from "vitest";
-import { type Allow, type OutcomeReceipt, type Receipt, recordHash } from "../src/index.ts";
+import {
+  type Allow,
+  type CompiledPolicy,
+  type Decision,
+  type OutcomeReceipt,
+  type Receipt,
+  receiptLine,
+  recordHash,
+} from "../src/index.ts";
 import { permittedTools } from "../src/decide.ts";
 import { stepsAfter } from "../src/sequence.ts";
 import { applyReceipt, openState, type SequenceState } from "../src/sequence-state.ts";
+import { keySetOf, person, statement } from "./people.ts";
 import { REFUNDS } from "./policies.ts";
 
 async function chain() {
@@ -15,14 +24,51 @@ async function chain() {
   await gate.decide({ sequence_id: "s", tool: "refund" });
   await gate.decide({ sequence_id: "s", tool: "close" });
   const written = await receipts("s");
-  const fold = (records: readonly Receipt[]): SequenceState => {
-    const [opened, ...rest] = records;
+  return { gate, policy, receipts, first, written, fold: foldBy(policy) };
+}
+
+function foldBy(
+  policy: CompiledPolicy | undefined,
+): (records: readonly Receipt[]) => SequenceState {
+  return ([opened, ...rest]) => {
     if (opened?.kind !== "open") throw new Error("a chain begins with `open`");
     const state = openState(opened, recordHash(opened), policy);
     for (const receipt of rest) applyReceipt(state, receipt, recordHash(receipt));
     return state;
   };
-  return { gate, policy, receipts, first, written, fold };
+}
+
+/** A chain with all that Level 2 adds: bindings, sums, counts, constraints, a context, statements of two people. */
+async function chainOfLevelTwo(): Promise<{
+  readonly written: readonly Receipt[];
+  readonly policy: CompiledPolicy;
+}> {
+  const [anna, ben] = [person({ roles: ["boss"] }), person({ roles: ["boss"] })];
+  const conditions = {
+    bind: { order: "args.order" },
+    limits: { sum: { of: "args.n", max: 9 }, calls: 5 },
+    approval: { when: "args.n > 1.0", by: ["boss"] },
+  };
+  const refund = { ...REFUNDS.tools.refund, ...conditions };
+  const constraints = [{ precedence: ["lookup", "refund"] }];
+  const { gate, policy, receipts } = await openTestGate(
+    { ...REFUNDS, tools: { ...REFUNDS.tools, refund }, constraints },
+    { approvers: keySetOf([anna, ben]) },
+  );
+  const pay = (n: number): Promise<Decision> =>
+    gate.decide({ sequence_id: "s", tool: "refund", args: { n, order: 1 }, nonce: `n${n}` });
+  await gate.open({ sequence_id: "s", context: { by: "mail" } });
+  await gate.decide({ sequence_id: "s", tool: "get_order" });
+  await pay(1);
+  const denial = await pay(2);
+  await gate.approve(statement(denial, anna));
+  await gate.approve(statement(denial, ben, { verdict: "reject" }));
+  await gate.approve(statement(denial, ben, { expires_ms: Number.MAX_SAFE_INTEGER - 1 }));
+  await gate.addContext("s", { by: "phone" });
+  await gate.outcome((await pay(2)) as Allow, { status: "interrupted" });
+  await pay(2);
+  await gate.decide({ sequence_id: "s", tool: "close" });
+  return { written: await receipts("s"), policy };
 }
 
 describe("the fold", () => {
@@ -37,12 +83,29 @@ describe("the fold", () => {
     expect(whole.head).toMatchObject({ seq: written.length - 1 });
   });
 
+  test("of Level 2 neither, nor on what knows it by heart: bytes read again say the same", async () => {
+    const { written, policy } = await chainOfLevelTwo();
+    const fold = foldBy(policy);
+    const whole = fold(written);
+    expect(whole.totals).toEqual(new Map([["tools.refund.limits.sum", "3"]]));
+    expect(whole.calls).toEqual(new Map([["tools.refund.limits.calls", 2]]));
+    expect(whole.fired).toEqual([true]);
+    expect([...whole.binds.keys()]).toEqual(["order"]);
+    expect(whole.contexts).toHaveLength(2);
+    expect(whole.sealed).toMatchObject({ person: false });
+    for (let cut = 1; cut < written.length; cut++) {
+      const state = fold(written.slice(0, cut));
+      for (const receipt of written.slice(cut)) {
+        const again = JSON.parse(receiptLine(receipt)) as Receipt;
+        applyReceipt(state, again, recordHash(again));
+      }
+      expect(state).toEqual(whole);
+    }
+  });
+
   test("without the policy knows everything but the order", async () => {
     const { written, fold } = await chain();
-    const [opened, ...rest] = written;
-    if (opened?.kind !== "open") throw new Error("a chain begins with `open`");
-    const state = openState(opened, recordHash(opened), undefined);
-    for (const receipt of rest) applyReceipt(state, receipt, recordHash(receipt));
+    const state = foldBy(undefined)(written);
     expect({ ...state, position: 0 }).toEqual({ ...fold(written), policy: undefined, position: 0 });
     expect(state.position).toBe(0);
   });

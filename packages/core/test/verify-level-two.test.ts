@@ -315,13 +315,23 @@ describe("approvals that a holder of the gate's key forged", () => {
 
   /** A statement on a denial, in the shape of another approval record. */
   function approvalOf(denial: Receipt): Receipt {
-    const { v, log_id, sequence_id, seq, prev, ts_ms, gate_id, key_id } = denial;
+    const { v, log_id, sequence_id, seq, prev, ts_ms, gate_id, key_id = "" } = denial;
     return {
-      ...{ v, kind: "approval", log_id, sequence_id, seq, prev, ts_ms, gate_id },
-      ...(key_id === undefined ? {} : { key_id }),
-      ...{ request: recordHash(denial), verdict: "approve", expires_ms: NOON * 2 },
-      ...{ approver_key_id: anna.key.keyId, approver_sig: `ed25519=${"1".repeat(128)}` },
-    } as Receipt;
+      v,
+      kind: "approval",
+      log_id,
+      sequence_id,
+      seq,
+      prev,
+      ts_ms,
+      gate_id,
+      key_id,
+      request: recordHash(denial),
+      verdict: "approve",
+      expires_ms: NOON * 2,
+      approver_key_id: anna.key.keyId,
+      approver_sig: `ed25519=${"1".repeat(128)}`,
+    };
   }
 
   test.each(cases)("%s", async (_name, changes, withPolicy, without) => {

@@ -64,7 +64,6 @@ function approvedFault(
   const lacking =
     policy === undefined
       ? asked?.call.function === receipt.function &&
-        asked !== undefined &&
         !isApprovedByAnyone(votes, rolesOf, receipt.ts_ms)
       : conditionsOf(policy, receipt).some(
           ({ path, approval }) =>

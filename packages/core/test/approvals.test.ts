@@ -264,6 +264,22 @@ describe("asked again without an approval", () => {
   });
 });
 
+test("a tool that has come to stand for another function needs what this one needs", async () => {
+  const { gate, ask, findings } = await bench({
+    ...document,
+    sequence: "pay?, end?",
+    functions: { ...document.functions, pay: { actions: ["DO"], approval: { by: ["finance"] } } },
+    tools: { pay: { function: ["pay", "note"], action: "DO" } },
+  });
+  const denial = await ask();
+  expect(said(denial)).toBe("APPROVAL_REQUIRED functions.pay.approval");
+  await gate.approve(statement(await ask({ nonce: "m" }), anna));
+  expect(said(await ask({ nonce: "m" }))).toBe("ALLOW");
+  const allow = await ask();
+  expect(allow.receipt).toMatchObject({ decision: "ALLOW", function: "note" });
+  expect(await findings()).toEqual([]);
+});
+
 describe("whose word counts", () => {
   test("so many different keys as the policy says, each once, of people in its roles", async () => {
     const { gate, ask, findings } = await bench();
@@ -307,6 +323,9 @@ describe("whose word counts", () => {
     await gate.approve(statement(denial, anna, { expires_ms: end }));
     held.set(end);
     expect(said(await ask({ ts_ms: end }))).toBe(REQUIRED);
+    // The same person may say it anew.
+    await gate.approve(statement(denial, anna, { expires_ms: end + 5_000 }));
+    expect(said(await ask({ ts_ms: end }))).toBe("ALLOW");
     held.set(end - 1);
     const other = await ask({ nonce: "m" });
     await gate.approve(statement(other, anna, { expires_ms: end + 1 }));

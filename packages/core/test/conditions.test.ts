@@ -139,7 +139,9 @@ describe("the order of checks 7, 8 and 9", () => {
     const explicit = (fn: string, action_type: string, n: number): Promise<Decision> =>
       gate.decide({ sequence_id: "s", function: fn, action_type, args: { n } });
     expect(said(await explicit("work", "DO", 0))).toBe("NO_POLICY_MATCH tools");
-    expect(said(await explicit("end", "SEAL", 5))).toBe("ARGUMENT_VIOLATION functions.end.when");
+    const refused = await explicit("end", "SEAL", 5);
+    expect(said(refused)).toBe("ARGUMENT_VIOLATION functions.end.when");
+    expect(refused.receipt).not.toHaveProperty("sealed");
     expect(said(await explicit("end", "SEAL", 4))).toBe("ALLOW");
   });
 
@@ -163,6 +165,44 @@ describe("the order of checks 7, 8 and 9", () => {
     expect(said(await save(2))).toBe("SEALED_SEQUENCE seal");
     const functions = (await receipts("s")).map((one) => one.kind === "decision" && one.function);
     expect(functions).toEqual([false, "draft", "draft", "draft", "archive", "archive", "archive"]);
+  });
+});
+
+describe("a tool of several functions", () => {
+  const listed = {
+    ...base,
+    sequence: "draft?, archive*",
+    functions: {
+      draft: { actions: ["WRITE"], when: "args.n < 5.0" },
+      archive: {
+        actions: ["WRITE"],
+        when: "args.n > 1.0",
+        limits: { calls: { max: 1, per: "agent", window: "30d" } },
+      },
+      end: { step: "*", actions: ["SEAL"] },
+    },
+    tools: { save: { function: ["draft", "archive"], action: "WRITE" } },
+    sealOn: ["SEAL"],
+  };
+
+  test("comes back as the function that it was, under the conditions of this one", async () => {
+    const { gate } = await openTestGate({ ...listed, sequence: "archive, draft*" });
+    const save = { sequence_id: "s", agent_id: "a", tool: "save", nonce: "n", args: { n: 3 } };
+    const root = (await gate.decide(save)) as Allow;
+    expect(root.receipt.function).toBe("archive");
+    await gate.outcome(root, { status: "interrupted" });
+    // Now the first of the list would be admissible too.
+    const again = await gate.decide(save);
+    expect(again.receipt).toMatchObject({ decision: "ALLOW", function: "archive" });
+  });
+
+  test("is held to the windowed limits of whichever function it turns out to be", async () => {
+    const { gate } = await openTestGate(listed);
+    const save = (): Promise<Decision> =>
+      gate.decide({ sequence_id: "s", agent_id: "a", tool: "save", args: { n: 2 } });
+    expect(said(await save())).toBe("ALLOW");
+    expect((await save()).receipt).toMatchObject({ decision: "ALLOW", function: "archive" });
+    expect(said(await save())).toBe("LIMIT_EXCEEDED functions.archive.limits.calls");
   });
 });
 

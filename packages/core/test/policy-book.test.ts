@@ -14,10 +14,13 @@ import {
   type LocalGate,
   memoryStore,
   type Receipt,
+  receiptLine,
   recordHash,
   type Store,
   verifyReceipts,
 } from "../src/index.ts";
+import type { PolicyReceipt } from "../src/receipt.ts";
+import { wasActive } from "../src/verify-chain.ts";
 import { faultyStore } from "./faulty-store.ts";
 import { type HeldClock, heldClock } from "./held-clock.ts";
 
@@ -379,6 +382,15 @@ describe("another gate of the same store", () => {
     expect(statuses(two)).toEqual(["p1 held"]);
   });
 
+  test("withdraws nothing that it does not hold, though the log knows it", async () => {
+    const store = memoryStore();
+    const one = await gateOn({ store });
+    const two = await gateOn({ store });
+    await one.activate(v2);
+    await expect(two.withdraw(v2.digest)).rejects.toMatchObject({ code: "INVALID_INPUT" });
+    expect(statuses(one)).toEqual(["p1 held", "p2 active"]);
+  });
+
   test("denies while it cannot read what was changed, and decides again once it can", async () => {
     const held = heldClock();
     const { store, cut, mend } = faultyStore(memoryStore());
@@ -475,6 +487,30 @@ describe("a store that fails", () => {
   });
 });
 
+test("a record of another kind in @log opens no gate, however well it is linked", async () => {
+  const store = memoryStore();
+  const [first] = await log(await gateOn({ store }));
+  if (first === undefined) throw new Error("the log begins with a record");
+  const { v, log_id, sequence_id, ts_ms, gate_id } = first;
+  const prev = recordHash(first);
+  const seal: Receipt = {
+    v,
+    kind: "seal",
+    log_id,
+    sequence_id,
+    seq: 1,
+    prev,
+    ts_ms,
+    gate_id,
+    sealed: true,
+    by: "ana",
+    reason: "stop",
+  };
+  const record = { seq: 1, hash: recordHash(seal), line: receiptLine(seal) };
+  expect(await store.append({ sequence_id: "@log", records: [record] })).toBe("won");
+  await expect(gateOn({ store })).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+});
+
 describe("shadow gates", () => {
   test("have a log of their own: a store of the other mode is refused, both ways, and left as it was", async () => {
     const store = memoryStore();
@@ -539,6 +575,41 @@ describe("the verifier", () => {
     expect(await found(chain("@log").slice(0, 2))).toEqual(["POLICY_MISMATCH three 7"]);
     expect(await found(chain("@log").slice(0, 3))).toEqual(["POLICY_MISMATCH three 8"]);
   });
+
+  test.each([
+    ["before it was active", 999, false],
+    ["in the millisecond in which it became active", 1_000, true],
+    ["while it was active", 1_500, true],
+    ["in the millisecond in which another became active", 2_000, true],
+    ["while another was active", 2_500, false],
+    ["when it was active again", 3_500, true],
+    ["in the millisecond in which it was withdrawn", 4_000, true],
+    ["after it was withdrawn", 4_500, false],
+  ])(
+    "takes a sequence that was opened %s (%i) for one under an active policy: %o",
+    async (_name, ts_ms, active) => {
+      const record = async (
+        policy: CompiledPolicy,
+        status: string,
+        at: number,
+      ): Promise<PolicyReceipt> => {
+        const [told_] = await log(await gateOn({ store: memoryStore(), policies: [policy] }));
+        return { ...told_, status, ts_ms: at } as PolicyReceipt;
+      };
+      const gate = await gateOn({ store: memoryStore() });
+      const opened = await gate.open({ sequence_id: "s" });
+      const told_ = [
+        await record(v1, "active", 1_000),
+        await record(other, "active", 1_200),
+        await record(v2, "active", 2_000),
+        await record(v1, "active", 3_000),
+        await record(other, "withdrawn", 3_200),
+        await record(v1, "withdrawn", 4_000),
+      ];
+      expect(wasActive(told_, { ...opened, ts_ms })).toBe(active);
+      expect(wasActive([], { ...opened, ts_ms })).toBe(false);
+    },
+  );
 
   test("finds one that changes a record of @log", async () => {
     const { chain } = await run();

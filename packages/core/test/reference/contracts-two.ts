@@ -4,7 +4,7 @@ import type { Asked, Conditions, ContractTwo, Limit, Selector } from "./judge-tw
 import type { StepOrder } from "./step-order.ts";
 
 /** The windows of every windowed limit. */
-export const WINDOW_MS = 10_000;
+const WINDOW_MS = 10_000;
 
 /** Orders as the language writes them, what begins a run, and what is a whole one. */
 const ORDERS: readonly (readonly [text: string, order: StepOrder])[] = [

@@ -78,7 +78,7 @@ export interface Decided {
 }
 
 /** What happened in one sequence, oldest first. */
-export type Happening =
+type Happening =
   | Decided
   | { readonly what: "outcome"; readonly of: Decided; readonly status: string }
   | {

@@ -60,6 +60,8 @@ function approvedFault(
   const denial = use?.deny_code === "APPROVAL_REQUIRED" ? use : undefined;
   const asked = denial !== undefined && context.seq < denial.seq ? denial : undefined;
   const votes = votesOn(state, denial?.hash);
+  // A key that is not trusted was found at its statement; what the statement is worth nobody can say here.
+  if (![...votes.keys()].every((keyId) => keys.has(keyId))) return undefined;
   const rolesOf = (keyId: string): readonly string[] => rolesAt(keys, keyId, receipt.ts_ms);
   const lacking =
     policy === undefined
@@ -76,7 +78,7 @@ function approvedFault(
     : undefined;
 }
 
-/** Without the policy nobody knows how many, in which roles: some trusted person at least must have approved. */
+/** Without the policy nobody knows how many, in which roles: some person with a role at least must have approved. */
 function isApprovedByAnyone(
   votes: ReadonlyMap<string, ApprovalVote>,
   rolesOf: (keyId: string) => readonly string[],

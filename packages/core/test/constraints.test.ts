@@ -1,5 +1,6 @@
 /** Checks 5 and 6 of Level 2: constraints beside the order, what is forbidden, and what an agent's patterns leave of the map. */
 import { openTestGate, type TestGate } from "@stepgate/contract";
+import { compilePolicy } from "@stepgate/policy";
 import { describe, expect, test } from "vitest";
 import type { ActionInput, Allow, Decision } from "../src/index.ts";
 
@@ -245,7 +246,10 @@ describe("forbid", () => {
   });
 
   test("of agents by name is no matter of callers without one, but `*` is any name, none too", async () => {
-    const by = (agents: readonly string[]): object => ({ ...base, forbid: [{ agents }] });
+    const by = (agents: readonly string[]): object => ({
+      ...base,
+      forbid: [{ agents, steps: ["read"] }],
+    });
     expect(await run(by(["bot-*"]), ["read.LOOK"])).toEqual(["ALLOW"]);
     expect(await run(by(["*"]), ["read.LOOK"])).toEqual([F0]);
     expect(await run(by(["bot-*"]), ["read.LOOK"], { agent_id: "bot-1" })).toEqual([F0]);
@@ -304,7 +308,9 @@ describe("agents", () => {
     expect(await run({ ...base, agents: { "*": {} } }, ["read.LOOK"])).toEqual([
       "ACTION_NOT_ALLOWED agents",
     ]);
-    expect(await run({ ...base, agents: {} }, ["read.LOOK"], { agent_id: "ana" })).toEqual([
+    // No document says this, for nothing could be done under it.
+    const nobody = { ...compilePolicy(base), agents: [] };
+    expect(await run(nobody, ["read.LOOK"], { agent_id: "ana" })).toEqual([
       "ACTION_NOT_ALLOWED agents",
     ]);
     expect(await run(base, ["read.LOOK"])).toEqual(["ALLOW"]);

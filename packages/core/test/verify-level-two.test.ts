@@ -215,10 +215,8 @@ describe("a sound run under Level 2", () => {
     const run = await soundRun();
     const keys = importKeySet({ keys: [run.key.publicJwk] });
     const report = await verifyReceipts(run.chain, { keys });
-    expect(report.result).not.toBe("sound");
-    expect(new Set(report.findings.slice(0, 2).map(({ code }) => code))).toEqual(
-      new Set(["UNKNOWN_KEY"]),
-    );
+    expect(report.result).toBe("undecided");
+    expect(new Set(report.findings.map(({ code }) => code))).toEqual(new Set(["UNKNOWN_KEY"]));
   });
 
   test("of arguments whose names are no ASCII is of known form too", async () => {
@@ -271,8 +269,8 @@ describe("approvals that a holder of the gate's key forged", () => {
     [
       "by a stranger",
       { anna: set({ approver_key_id: stranger.key.keyId }) },
-      ["UNKNOWN_KEY 10", `${M} 11`, `${M} 13`],
-      ["UNKNOWN_KEY 10", `${M} 11`, `${M} 13`],
+      ["UNKNOWN_KEY 10"],
+      ["UNKNOWN_KEY 10"],
     ],
     [
       "with a signature that is none",

@@ -62,7 +62,7 @@ export interface Plan<T, S = SequenceState> {
 }
 
 /** Makes a plan from the state of a chain; called again on the new head when another writer came first. */
-export type Planner<T, S = SequenceState> = (
+type Planner<T, S = SequenceState> = (
   state: S | undefined,
   now: Now,
 ) => Plan<T, S> | Promise<Plan<T, S>>;

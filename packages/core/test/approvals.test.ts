@@ -1,7 +1,6 @@
 /** Approvals: whose word counts, for which call, until when; and that an approved call runs once (receipt.md, Approvals). */
 import { randomBytes } from "node:crypto";
 import { openTestGate, type TestGate, type TestGateOptions } from "@stepgate/contract";
-import { compilePolicy } from "@stepgate/policy";
 import { describe, expect, test } from "vitest";
 import {
   type ActionInput,
@@ -10,9 +9,7 @@ import {
   createGate,
   type Decision,
   type Deny,
-  generateSigningKey,
   importKeySet,
-  memoryStore,
   type Receipt,
   recordHash,
   verifyReceipts,

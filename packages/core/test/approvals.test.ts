@@ -451,7 +451,7 @@ describe("a statement counts for nothing", () => {
     ],
     [
       "with an expiry that is no time",
-      (_given, denial) => statement(denial, anna, { expires_ms: 1.5 }),
+      (_given, denial) => statement(denial, anna, { expires_ms: NOON_S * 1000 + 5_000.5 }),
     ],
     ["with a negative expiry", (_given, denial) => statement(denial, anna, { expires_ms: -1 })],
     [

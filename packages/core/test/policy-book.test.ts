@@ -385,8 +385,11 @@ describe("another gate of the same store", () => {
   test("withdraws nothing that it does not hold, though the log knows it", async () => {
     const store = memoryStore();
     const one = await gateOn({ store });
-    const two = await gateOn({ store });
+    const held = heldClock();
+    const two = await gateOn({ store, clock: held.clock });
     await one.activate(v2);
+    held.pass(1_000);
+    expect(said(await ask(two, "s", "a"))).toBe("POLICY_UNAVAILABLE");
     await expect(two.withdraw(v2.digest)).rejects.toMatchObject({ code: "INVALID_INPUT" });
     expect(statuses(one)).toEqual(["p1 held", "p2 active"]);
   });

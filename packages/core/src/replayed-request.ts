@@ -4,7 +4,7 @@ import type { CompiledPolicy } from "./compiled-policy.ts";
 import type { DecisionInput, DecisionTime, Verdict } from "./decide.ts";
 import type { DecisionReceipt } from "./receipt.ts";
 import { callOf } from "./sequence-state.ts";
-import { callForm } from "./verify-chain.ts";
+import { callForm } from "./verify-decision.ts";
 
 /**
  * A record of an explicit call tells the step that was asked for, or else that of the function under its own policy. Only

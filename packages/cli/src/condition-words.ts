@@ -1,11 +1,12 @@
 /** What a condition asks and why it does not hold, in words: its text in the policy, the value that did not fit. */
-import type {
-  CompiledConditions,
-  CompiledPolicy,
-  ConditionReport,
-  Json,
-  JsonObject,
-  Scope,
+import {
+  type CompiledConditions,
+  type CompiledPolicy,
+  type ConditionReport,
+  type Json,
+  type JsonObject,
+  parseStrictJson,
+  type Scope,
 } from "@stepgate/core";
 
 /** One sentence. Arguments are shown in it: whoever explains a request has them. */
@@ -52,7 +53,7 @@ function splitRule(path: string, rule: string): { readonly member: string; reado
 /** The tool or function in the normal form, by the path of its rules. */
 function entryOf(policy: CompiledPolicy, path: string): JsonObject {
   const [section = "", ...name] = path.split(".");
-  const form = JSON.parse(policy.normalForm) as Readonly<Record<string, JsonObject>>;
+  const form = parseStrictJson(policy.normalForm) as Readonly<Record<string, JsonObject>>;
   return (form[section]?.[name.join(".")] ?? {}) as JsonObject;
 }
 

@@ -1,12 +1,12 @@
 /** Reads from a policy's normal form what its compiled tables no longer show: the text of conditions, the patterns of `forbid`. */
-import type { CompiledConditions, CompiledPolicy } from "@stepgate/core";
+import { type CompiledConditions, type CompiledPolicy, parseStrictJson } from "@stepgate/core";
 
 /** What arguments decide about a call: each rule that can refuse it, with the text it was written as. */
 export type ConditionTexts = ReadonlyMap<string, string>;
 
 /** The normal form as a plain value; an empty one where there is none. */
 export function readForm({ normalForm }: CompiledPolicy): unknown {
-  return normalForm === "" ? {} : JSON.parse(normalForm);
+  return normalForm === "" ? {} : parseStrictJson(normalForm);
 }
 
 /** The patterns of one item of `forbid`. */

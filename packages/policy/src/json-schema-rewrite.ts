@@ -1,5 +1,5 @@
 /** The JSON Schema of a tool as it comes, to one that strictness accepts, with a note of everything that changed. */
-import { canonicalize, type Json, type JsonObject } from "@stepgate/core";
+import { canonicalize, type Json, type JsonObject, parseStrictJson } from "@stepgate/core";
 import type { Path } from "./finding.ts";
 import { compileJsonSchema, type SchemaIssue } from "./json-schema.ts";
 import { applies, childSchemas, pointerOf, typesOf } from "./json-schema-check.ts";
@@ -48,7 +48,7 @@ export function rewriteSchema(schema: unknown): {
 function plainCopy(schema: unknown): JsonObject | undefined {
   try {
     canonicalize(schema, { depth: 128, keys: 10_000, bytes: 1024 * 1024 });
-    const copy: unknown = JSON.parse(JSON.stringify(schema));
+    const copy: unknown = parseStrictJson(JSON.stringify(schema));
     return isObject(copy) ? copy : undefined;
   } catch {
     return undefined;

@@ -1,5 +1,5 @@
 /** `args`: a JSON Schema to a check of the arguments, or what is wrong with it and how to put it right. */
-import { canonicalize, type Json, JsonError, type JsonObject } from "@stepgate/core";
+import { canonicalCopy, canonicalize, type Json, JsonError, type JsonObject } from "@stepgate/core";
 import { type ErrorObject, type KeywordCxt, type ValidateFunction } from "ajv";
 import { _, Ajv2020 } from "ajv/dist/2020.js";
 import { isMultipleOf } from "./decimal-multiple.ts";
@@ -34,7 +34,7 @@ export function compileJsonSchema(
 ): { readonly validate: ArgumentCheck } | { readonly issues: readonly SchemaIssue[] } {
   let copy: Json;
   try {
-    copy = JSON.parse(canonicalize(schema, LIMITS)) as Json;
+    ({ copy } = canonicalCopy(schema, LIMITS));
   } catch (error) {
     return { issues: [issue({ path: [], message: jsonReason(error) })] };
   }

@@ -1,6 +1,6 @@
 /** The ways in: text, a file or a plain value to a compiled policy, or one error with every fault. */
 import { readFile } from "node:fs/promises";
-import { canonicalize, type CompiledPolicy, JsonError } from "@stepgate/core";
+import { canonicalCopy, type CompiledPolicy, JsonError } from "@stepgate/core";
 import { analyse, analyseErrors } from "./analysis.ts";
 import type { PolicyFinding } from "./analysis-finding.ts";
 import { type Analysis, checkDocument, type Checked, MAX_FAULTS } from "./check-document.ts";
@@ -82,9 +82,8 @@ function spellingFault([section, , member]: Path, written: string): string | und
 function checkValue(document: unknown): Checked {
   try {
     // A private copy: what is checked is what is compiled, whatever getters the caller's object has.
-    const copy: unknown = JSON.parse(
-      canonicalize(document, { bytes: MAX_TEXT, depth: 64, keys: 100_000, safeIntegers: true }),
-    );
+    const limits = { bytes: MAX_TEXT, depth: 64, keys: 100_000, safeIntegers: true };
+    const { copy } = canonicalCopy(document, limits);
     const forbidden = forbiddenKeys(copy, []);
     return forbidden.length > 0
       ? { faults: forbidden, warnings: [] }

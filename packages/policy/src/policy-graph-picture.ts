@@ -1,5 +1,6 @@
 /** What a picture of a policy shows: its steps, which may follow which, how often each comes, and where a run ends. */
 import type { CompiledConstraint, CompiledPolicy } from "@stepgate/core";
+import { readForm } from "./analysis-form.ts";
 import { type Order, orderOf, reducedOrder, stepFrom } from "./analysis-order.ts";
 import { type Loop, splitLoops } from "./policy-graph-loops.ts";
 import { occurrences } from "./policy-graph-occurrences.ts";
@@ -69,11 +70,11 @@ export function pictureOf(policy: CompiledPolicy): Picture {
   };
 }
 
-function orderText({ normalForm, steps }: CompiledPolicy): string {
-  const form: unknown = normalForm === "" ? {} : JSON.parse(normalForm);
+function orderText(policy: CompiledPolicy): string {
+  const form = readForm(policy);
   const text: unknown =
     typeof form === "object" && form !== null ? Reflect.get(form, "sequence") : "";
-  return typeof text === "string" ? text : steps.join(", ");
+  return typeof text === "string" ? text : policy.steps.join(", ");
 }
 
 function linesOf(policy: CompiledPolicy, step: string): readonly string[] {

@@ -111,6 +111,9 @@ export function literalSpellingFault(written: string): string | undefined {
 
 const MATCHES: readonly string[] = ["host", "under", "text"] satisfies readonly GroundingMatch[];
 
+/** What can stand in the `rule` of a receipt, which has at most 400 characters with the tool's name before it. */
+const NAMEABLE = /^[^\p{Cc}]{1,200}$/u;
+
 function* keyFindings(path: string, root: Path): Generator<Finding> {
   if (path.split(".").includes("")) {
     yield { path: root, message: "a key of grounded is a dotted path under args", on: "key" };
@@ -118,6 +121,10 @@ function* keyFindings(path: string, root: Path): Generator<Finding> {
     // It would look for a member `args` of the arguments, find none, and check nothing.
     const hint = `write '${path.slice(5)}'`;
     yield { path: root, message: "a key of grounded is under args already", on: "key", hint };
+  } else if (!NAMEABLE.test(path)) {
+    const message =
+      "a key of grounded has at most 200 characters, none of them a control character";
+    yield { path: root, message, on: "key" };
   }
 }
 

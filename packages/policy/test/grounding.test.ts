@@ -289,6 +289,14 @@ describe("an entry is refused at load", () => {
 
   test.each([
     ["", "grounded.: a key of grounded is a dotted path under args"],
+    [
+      "a\u0007b",
+      "grounded.a\u0007b: a key of grounded has at most 200 characters, none of them a control character",
+    ],
+    [
+      "k".repeat(201),
+      `grounded.${"k".repeat(201)}: a key of grounded has at most 200 characters, none of them a control character`,
+    ],
     ["to.", "grounded.to.: a key of grounded is a dotted path under args"],
     [".to", "grounded..to: a key of grounded is a dotted path under args"],
     ["args.to", "grounded.args.to: a key of grounded is under args already; write 'to'"],

@@ -1,4 +1,4 @@
-/** The order in which the members of a policy are laid out: that of the language's page. */
+/** The order in which the members of a policy are laid out, or of a file of tests: that of the language's page. */
 import type { Path } from "./finding.ts";
 import type { Entry } from "./layout-tree.ts";
 
@@ -19,6 +19,7 @@ const ORDERS: Readonly<Record<string, readonly string[]>> = {
     "sealOn",
     "freshness",
     "lifetime",
+    "policy", // of a file of tests
     "tests",
   ],
   "sequence.*": ["step", "optional", "min", "max"],

@@ -30,6 +30,12 @@ const PAGE =
     " ",
   );
 
+test("a file of tests says first which policy it is about", () => {
+  expect(formatPolicy("tests: []\npolicy: ./payments.yaml\n")).toBe(
+    "policy: ./payments.yaml\ntests: []\n",
+  );
+});
+
 describe("laws", () => {
   test("what is read is what was written, whatever the strings and the style", () => {
     fc.assert(

@@ -131,9 +131,10 @@ describe("a denial", () => {
     const [, receipt] = await receipts(RUN);
     expect(denial).toMatchObject({ deny_code: "NO_POLICY_MATCH", rule: "tools" });
     expect(denial?.receipt).toEqual(receipt);
-    expect(receipt?.sig).toEqual(expect.any(String));
+    const sig = receipt?.batch?.sig ?? receipt?.sig;
+    expect(sig).toEqual(expect.any(String));
     for (const text of [String(error), JSON.stringify(error), toldTheModel(model)]) {
-      expect(text).not.toContain(receipt?.sig);
+      expect(text).not.toContain(sig);
       expect(text).not.toContain(receipt?.log_id);
     }
   });
@@ -146,7 +147,7 @@ describe("a denial", () => {
     for await (const chunk of result.toUIMessageStream({ onError: String })) chunks.push(chunk);
     const [, receipt] = await receipts(RUN);
     expect(JSON.stringify(chunks)).toContain("DeniedError: NO_POLICY_MATCH");
-    expect(JSON.stringify(chunks)).not.toContain(receipt?.sig);
+    expect(JSON.stringify(chunks)).not.toContain(receipt?.batch?.sig ?? receipt?.sig);
   });
 
   test("is found in a DeniedError only", () => {

@@ -115,6 +115,7 @@ const OPTIONS: Readonly<Record<keyof OpenGateOptions, true>> = {
   clock: true,
   gateId: true,
   logId: true,
+  batch: true,
   hmacKey: true,
   autoOpen: true,
   random: true,

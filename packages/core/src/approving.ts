@@ -6,7 +6,7 @@ import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
 import type { Plan } from "./ledger.ts";
 import type { ApprovalReceipt } from "./receipt.ts";
 import { type SequenceState, statedBefore, votesOn } from "./sequence-state.ts";
-import { isValidAt, type KeySet, type SigningKey, verifySignature } from "./signing-key.ts";
+import { isValidAt, type KeySet, type SigningKey, verifyText } from "./signing-key.ts";
 
 /** What a person says of one APPROVAL_REQUIRED denial. */
 export interface ApprovalStatement {
@@ -56,8 +56,7 @@ export function approvalFault(
   const trusted = approvers.get(approval.approver_key_id);
   if (trusted?.jwk.roles === undefined) return "its key is no approver's";
   if (!isValidAt(trusted.jwk, ts_ms)) return "its key is not valid now";
-  const signature = Buffer.from(approval.approver_sig.slice("ed25519=".length), "hex");
-  return verifySignature(trusted.key, Buffer.from(approvalInput(approval)), signature)
+  return verifyText(trusted.key, approvalInput(approval), approval.approver_sig)
     ? undefined
     : "its signature does not hold";
 }

@@ -1,6 +1,7 @@
 /** What a gate is made of: every part explicit, checked at construction, defaults filled in. */
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { isIdentifier } from "./action-request.ts";
+import { createBatchSigner, createSingleSigner, type RecordSigner } from "./batch-signer.ts";
 import { type CompiledPolicy, isCompiledPolicy } from "./compiled-policy.ts";
 import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
@@ -23,6 +24,11 @@ export interface GateParts {
   readonly store: Store;
   /** Signs every receipt. May be left out only where `hmacKey` is given. */
   readonly signer?: Signer;
+  /**
+   * Whether records of one turn of the event loop share a signature. Default true. Signed one by one they are smaller,
+   * and do not tell who holds one how many were decided beside it; each costs a signature.
+   */
+  readonly batch?: boolean;
   /** 32 secret bytes under which arguments, contexts and results are digested. Neither the signing nor the HMAC key. */
   readonly saltKey: Uint8Array;
   /** Opt-in, beside the signature or alone: proof only to who holds the secret. */
@@ -98,9 +104,11 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
     permitTtlMs: parts.permitTtlMs ?? 60_000,
     deadlineMs,
   };
+  const recordSigner = (signer: Signer): RecordSigner =>
+    (parts.batch ?? true) ? createBatchSigner(signer, logId) : createSingleSigner(signer);
   const ledgerParts = {
     ...common,
-    ...(parts.signer === undefined ? {} : { signer: parts.signer }),
+    ...(parts.signer === undefined ? {} : { signer: recordSigner(parts.signer) }),
     ...(parts.hmacKey === undefined
       ? {}
       : { hmacKey: { id: parts.hmacKey.id, key: createSecretKey(parts.hmacKey.secret) } }),
@@ -184,6 +192,7 @@ function faultOf(parts: GateParts): string | undefined {
     [lacking === undefined, `store must be a Store; it has no ${lacking}()`],
     [signer !== undefined || hmacKey !== undefined, "signer is required, unless hmacKey is given"],
     [signer === undefined || isSigner(signer), "signer needs a keyId, a thumbprint, and sign"],
+    [optional(parts.batch, isBoolean), "batch must be true or false"],
     [isSecret(saltKey), "saltKey must be at least 32 bytes"],
     [hmacKey === undefined || isIdentifier(hmacKey.id), "hmacKey needs an id"],
     [hmacKey === undefined || isSecret(hmacKey.secret), "hmacKey.secret must be at least 32 bytes"],
@@ -232,6 +241,7 @@ const STORE_METHODS = [
 const optional = (value: unknown, is: (value: unknown) => boolean): boolean =>
   value === undefined || is(value);
 const isFunction = (value: unknown): boolean => typeof value === "function";
+const isBoolean = (value: unknown): boolean => typeof value === "boolean";
 const isSecret = (value: unknown): boolean => value instanceof Uint8Array && value.length >= 32;
 const isKeySet = (value: unknown): boolean =>
   value instanceof Map && [...value.values()].every((key) => key?.jwk !== undefined);

@@ -5,13 +5,13 @@
  * it won its place; what lost is dropped unseen and decided again on the new head.
  */
 import type { KeyObject } from "node:crypto";
+import type { RecordSigner, Signature } from "./batch-signer.ts";
 import { askStore, type Deadline, withDeadline } from "./deadline.ts";
 import { BURNS_NO_NONCE } from "./decision.ts";
 import { genesisHash, hmacHex } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import { inputHash, type Receipt, RECEIPT_VERSION, receiptLine, signingInput } from "./receipt.ts";
 import type { Head, SequenceState } from "./sequence-state.ts";
-import type { Signer } from "./signing-key.ts";
 import type { CounterStep, PlacedRecord, Store, StoredDocument } from "./store.ts";
 
 /** What the ledger adds to a draft. */
@@ -25,6 +25,7 @@ type Added =
   | "gate_id"
   | "key_id"
   | "sig"
+  | "batch"
   | "hmac_key_id"
   | "hmac_sig";
 type DraftOf<R> = R extends Receipt ? Omit<R, Added> : never;
@@ -69,7 +70,7 @@ type Planner<T, S = SequenceState> = (
 
 /** How records are authenticated: a signature, a MAC, or both. */
 interface Authenticators {
-  readonly signer?: Signer;
+  readonly signer?: RecordSigner;
   readonly hmacKey?: { readonly id: string; readonly key: KeyObject };
 }
 
@@ -138,7 +139,7 @@ export function createLedger<S extends ChainState>(
         onHead = true;
         continue;
       }
-      const signed = await sign(sequenceId, state, made.drafts, now);
+      const signed = await sign(sequenceId, state, made.drafts, now, deadline);
       mustBeInTime(deadline);
       const after = await append(sequenceId, state, signed, made, deadline);
       if (after !== undefined) {
@@ -239,17 +240,34 @@ export function createLedger<S extends ChainState>(
     state: S | undefined,
     drafts: readonly Draft[],
     now: Now,
+    deadline: Deadline,
   ): Promise<readonly Signed[]> {
-    const signed: Signed[] = [];
+    const linked: Linked[] = [];
     let seq = (state?.head.seq ?? -1) + 1;
     let prev = state?.head.hash ?? genesisOf(sequenceId, drafts[0]);
     for (const draft of drafts) {
-      const one = await authenticate({ draft, sequenceId, seq, prev, ts_ms: now.record });
-      signed.push(one);
+      const one = link({ draft, sequenceId, seq, prev, ts_ms: now.record });
+      linked.push(one);
       prev = one.hash;
       seq++;
     }
-    return signed;
+    const signatures = await signaturesOf(linked, deadline);
+    return linked.map((one, index) => authenticate(one, signatures[index]));
+  }
+
+  /** A batch holds at most one record of a sequence, but for an `open` and the decision appended with it. */
+  async function signaturesOf(
+    linked: readonly Linked[],
+    deadline: Deadline,
+  ): Promise<readonly Signature[]> {
+    if (parts.signer === undefined) return [];
+    const isLate = (): boolean => deadline.expired;
+    const [{ body: first } = {}, { body: second } = {}] = linked;
+    const asOne = first?.kind === "open" && second?.kind === "decision" && linked.length === 2;
+    if (linked.length === 1 || asOne) return parts.signer.sign(linked, isLate);
+    const signatures: Signature[] = [];
+    for (const one of linked) signatures.push(...(await parts.signer.sign([one], isLate)));
+    return signatures;
   }
 
   function genesisOf(sequence_id: string, first: Draft | undefined): string {
@@ -257,7 +275,7 @@ export function createLedger<S extends ChainState>(
     return genesisHash({ log_id: parts.logId, tenant, sequence_id });
   }
 
-  async function authenticate(place: Place): Promise<Signed> {
+  function link(place: Place): Linked {
     const { signer, hmacKey } = parts;
     const body = {
       ...place.draft,
@@ -272,13 +290,17 @@ export function createLedger<S extends ChainState>(
       ...(hmacKey === undefined ? {} : { hmac_key_id: hmacKey.id }),
     } as Receipt;
     const input = signingInput(body);
-    const signature = signer === undefined ? undefined : await signWith(signer, input);
+    return { body, input, hash: inputHash(input) };
+  }
+
+  function authenticate({ body, input, hash }: Linked, signature: Signature | undefined): Signed {
+    const { hmacKey } = parts;
     const receipt = Object.freeze({
       ...body,
-      ...(signature === undefined ? {} : { sig: signature }),
+      ...signature,
       ...(hmacKey === undefined ? {} : { hmac_sig: `sha256=${hmacHex(hmacKey.key, input)}` }),
     });
-    return { receipt, hash: inputHash(input), line: receiptLine(receipt) };
+    return { receipt, hash, line: receiptLine(receipt) };
   }
 
   return {
@@ -334,22 +356,17 @@ interface Place {
   readonly ts_ms: number;
 }
 
+/** A record that has its place, and no authenticators yet. */
+interface Linked {
+  readonly body: Receipt;
+  readonly input: string;
+  readonly hash: string;
+}
+
 interface Signed {
   readonly receipt: Receipt;
   readonly hash: string;
   readonly line: string;
-}
-
-async function signWith(signer: Signer, input: string): Promise<string> {
-  try {
-    const made = signer.sign(Buffer.from(input));
-    const signature: unknown = made instanceof Uint8Array ? made : await made;
-    if (!(signature instanceof Uint8Array) || signature.length !== 64)
-      throw new TypeError("an Ed25519 signature has 64 bytes");
-    return `ed25519=${Buffer.from(signature).toString("hex")}`;
-  } catch (cause) {
-    throw new GateError("STORE_UNAVAILABLE", "the receipt could not be signed", { cause });
-  }
 }
 
 /** What the store may index without parsing the line. */

@@ -3,8 +3,9 @@ import { isIdentifier, isNonce } from "./action-request.ts";
 import { canonicalize, type JsonObject } from "./canonical-json.ts";
 import { isDecimal } from "./decimal.ts";
 import { DENY_CODES } from "./decision.ts";
+import { pathLength } from "./merkle.ts";
 import { LOG_CHAIN } from "./policy-book.ts";
-import { RECEIPT_VERSION } from "./receipt.ts";
+import { MAX_BATCH, RECEIPT_VERSION } from "./receipt.ts";
 
 /** Why parsed JSON is no record; `undefined` where it is one. */
 export interface FormFault {
@@ -22,11 +23,12 @@ const oneOf = (...values: readonly string[]): Check => {
   const set: ReadonlySet<unknown> = new Set(values);
   return (value) => set.has(value);
 };
-const whole: Check = (value) =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+const whole: Check = isWhole;
 const name = text(/^[A-Za-z0-9._:-]{1,128}$/);
 const hash = text(/^sha256:[0-9a-f]{64}$/);
 const keyed = text(/^hmac-sha256:[0-9a-f]{64}$/);
+const treeHash = text(/^[0-9a-f]{64}$/);
+const signature = text(/^ed25519=[0-9a-f]{128}$/);
 
 /** The form of each member, whatever the kind. */
 const FORMS: Readonly<Record<string, Check>> = {
@@ -68,7 +70,7 @@ const FORMS: Readonly<Record<string, Check>> = {
   verdict: oneOf("approve", "reject"),
   expires_ms: whole,
   approver_key_id: text(/^[A-Za-z0-9_-]{43}$/),
-  approver_sig: text(/^ed25519=[0-9a-f]{128}$/),
+  approver_sig: signature,
   effects: isEffects,
   result_digest: keyed,
   duration_ms: whole,
@@ -76,13 +78,14 @@ const FORMS: Readonly<Record<string, Check>> = {
   reason: text(/^[\x20-\x7e]{1,200}$/),
   ext: isExtension,
   key_id: text(/^[A-Za-z0-9_-]{43}$/),
-  sig: text(/^ed25519=[0-9a-f]{128}$/),
+  sig: signature,
+  batch: isBatch,
   hmac_key_id: isIdentifier,
   hmac_sig: text(/^sha256=[0-9a-f]{64}$/),
 };
 
 const COMMON = ["v", "kind", "log_id", "sequence_id", "seq", "prev", "ts_ms", "gate_id"];
-const ALWAYS_ALLOWED = ["ext", "key_id", "sig", "hmac_key_id", "hmac_sig"];
+const ALWAYS_ALLOWED = ["ext", "key_id", "sig", "batch", "hmac_key_id", "hmac_sig"];
 const OWNER = ["tenant", "agent_id"];
 const PINNED = ["mode", "policy_id", "policy_version", "policy_digest"];
 
@@ -191,9 +194,14 @@ function decisionFault(members: Readonly<Record<string, unknown>>): FormFault | 
 
 function authenticatorFault(members: Readonly<Record<string, unknown>>): FormFault | undefined {
   const has = (member: string): boolean => Object.hasOwn(members, member);
-  if (has("sig") && !has("key_id")) return malformed("'key_id' is missing");
+  if (has("sig") && has("batch")) return malformed("'sig' and 'batch' exclude each other");
+  if ((has("sig") || has("batch")) && !has("key_id")) return malformed("'key_id' is missing");
   if (has("hmac_sig") && !has("hmac_key_id")) return malformed("'hmac_key_id' is missing");
   return undefined;
+}
+
+function isWhole(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 function malformed(message: string): FormFault {
@@ -214,6 +222,16 @@ const EFFECTS: ReadonlyMap<string, (of: Record<string, unknown>) => boolean> = n
   ["binds", (of) => Object.values(of).length > 0 && Object.values(of).every(keyed)],
   ["totals", (of) => Object.values(of).length > 0 && Object.values(of).every(isDecimal)],
 ]);
+
+/** `{size, index, path, sig}`, the path exactly as long as size and index give. */
+function isBatch(value: unknown): boolean {
+  if (!isMembers(value) || Object.keys(value).length !== 4) return false;
+  const { size, index, path, sig } = value;
+  if (!isWhole(size) || size < 2 || size > MAX_BATCH) return false;
+  if (!isWhole(index) || index >= size) return false;
+  if (!Array.isArray(path) || path.length !== pathLength(index, size)) return false;
+  return path.every(treeHash) && signature(sig);
+}
 
 function isMembers(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -2,9 +2,12 @@
 import { canonicalize, canonicalString, type JsonObject } from "./canonical-json.ts";
 import { sha256 } from "./digest.ts";
 import type { DenyCode } from "./decision.ts";
+import type { TreeHash } from "./merkle.ts";
 
 /** The version that pins canonicalisation, hashes and signature algorithms: there is no `alg` to lie with. */
 export const RECEIPT_VERSION = "stepgate.receipt/1";
+/** The most records under one signature. */
+export const MAX_BATCH = 4096;
 
 /** How an allowed action ended. `interrupted`: not begun, or it will be entered again. `unknown`: nobody can say. */
 export type OutcomeStatus = "succeeded" | "failed" | "interrupted" | "unknown";
@@ -23,8 +26,20 @@ interface Common {
   readonly ext?: JsonObject;
   readonly key_id?: string;
   readonly sig?: string;
+  readonly batch?: Batch;
   readonly hmac_key_id?: string;
   readonly hmac_sig?: string;
+}
+
+/** One signature for records that were committed together, and this record's way up to what was signed. */
+export interface Batch {
+  /** How many records, 2 to 4096. */
+  readonly size: number;
+  readonly index: number;
+  /** The audit path of `index` (RFC 9162, 2.1.3), each hash in hex. */
+  readonly path: readonly string[];
+  /** `ed25519=` + hex over {@link batchInput}. */
+  readonly sig: string;
 }
 
 interface Owned {
@@ -142,6 +157,7 @@ const MEMBERS: readonly string[] = [
   "args_digest",
   "attempt",
   "audience",
+  "batch",
   "by",
   "context_digest",
   "decision",
@@ -186,7 +202,7 @@ const MEMBERS: readonly string[] = [
   "verdict",
 ];
 const PREFIXES: readonly string[] = MEMBERS.map((name) => `"${name}":`);
-const AUTHENTICATORS: ReadonlySet<string> = new Set(["sig", "hmac_sig"]);
+const AUTHENTICATORS: ReadonlySet<string> = new Set(["sig", "batch", "hmac_sig"]);
 const BODY_ONLY: readonly boolean[] = MEMBERS.map((name) => !AUTHENTICATORS.has(name));
 
 /** The canonical line of a record, without a line feed. */
@@ -207,6 +223,16 @@ export function recordHash(receipt: Receipt): string {
 /** {@link recordHash} where the input is at hand already. */
 export function inputHash(input: string): string {
   return sha256(`\0${input}`);
+}
+
+/** What the signature of a batch is over: its log, its size and the RFC 6962 root over its record hashes. */
+export function batchInput(logId: string, size: number, root: TreeHash): string {
+  return `stepgate.batch/1\n${logId}\n${size}\n${root}`;
+}
+
+/** A record hash as a leaf of a tree. */
+export function leafOf(recordHash: string): TreeHash {
+  return recordHash.slice("sha256:".length);
 }
 
 /** RFC 8785 for this closed shape: the order of members is known, so nothing is sorted and little is allocated. */

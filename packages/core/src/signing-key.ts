@@ -72,6 +72,12 @@ export function verifySignature(key: KeyObject, input: Uint8Array, signature: Ui
   return signature.length === 64 && verify(null, input, key, signature);
 }
 
+/** {@link verifySignature} for text, and a signature as records carry it: `ed25519=` + 128 hex digits. */
+export function verifyText(key: KeyObject, input: string, signature: string): boolean {
+  const bytes = Buffer.from(signature.slice("ed25519=".length), "hex");
+  return signature.startsWith("ed25519=") && verifySignature(key, Buffer.from(input), bytes);
+}
+
 /** True where the key is believed at this time, in milliseconds: from `nbf` until `exp`, and never once it was revoked. */
 export function isValidAt(
   { nbf = 0, exp = Number.POSITIVE_INFINITY, revoked_from }: PublicJwk,

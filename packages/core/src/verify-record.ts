@@ -5,8 +5,9 @@ import { equalDigest, hmacHex } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
 import { inputHash, RECEIPT_VERSION, type Receipt, receiptLine, signingInput } from "./receipt.ts";
 import { formFault } from "./receipt-form.ts";
-import { type KeySet, type TrustedKey, verifySignature } from "./signing-key.ts";
+import { type KeySet, type TrustedKey, verifyText } from "./signing-key.ts";
 import { duplicateMember } from "./strict-json.ts";
+import type { BatchVerifier } from "./verify-batch.ts";
 
 /** A line as far as it could be read. A chain goes on from it even where it has a fault. */
 export interface ReadLine {
@@ -22,8 +23,9 @@ export interface Evidence {
   readonly keys: KeySet;
   /** Secrets of MAC keys by id; a MAC without its secret is not looked at. */
   readonly hmacKeys: ReadonlyMap<string, KeyObject>;
-  /** The authenticator that every record must carry. */
+  /** The authenticator that every record must carry: `ed25519` is a signature of its own, or of its batch. */
   readonly require: "ed25519" | "hmac";
+  readonly batches: BatchVerifier;
 }
 
 /** In bytes. Records are far smaller; what is larger is none. */
@@ -41,8 +43,9 @@ export function readLine(line: string | Uint8Array, evidence: Evidence): ReadLin
   if (form !== undefined) return { fault: spelling ?? form, ...placeOf(members, undefined) };
   const receipt = members as unknown as Receipt;
   const input = signingInput(receipt);
-  const found = spelling ?? authenticityFault(receipt, input, evidence);
-  return { ...(found === undefined ? {} : { fault: found }), ...placeOf(members, input), receipt };
+  const at = placeOf(members, inputHash(input));
+  const found = spelling ?? authenticityFault(receipt, input, at.place?.hash ?? "", evidence);
+  return { ...(found === undefined ? {} : { fault: found }), ...at, receipt };
 }
 
 function decode(line: string | Uint8Array): string | Fault {
@@ -84,7 +87,7 @@ function spellingFault(text: string, members: Record<string, unknown>): Fault | 
 /** The place that a line claims. Where its form is not right, its identity is the hash of the body as it was parsed. */
 function placeOf(
   members: Record<string, unknown>,
-  input: string | undefined,
+  hash: string | undefined,
 ): Pick<ReadLine, "place"> {
   const { sequence_id, seq } = members;
   if (
@@ -94,13 +97,13 @@ function placeOf(
     seq < 0
   )
     return {};
-  const { sig: _sig, hmac_sig: _mac, ...body } = members;
+  const { sig: _sig, batch: _batch, hmac_sig: _mac, ...body } = members;
   try {
     return {
       place: {
         sequence_id,
         seq,
-        hash: inputHash(input ?? `${RECEIPT_VERSION}\n${canonicalize(body)}`),
+        hash: hash ?? inputHash(`${RECEIPT_VERSION}\n${canonicalize(body)}`),
       },
     };
   } catch (error) {
@@ -110,25 +113,25 @@ function placeOf(
 }
 
 /** Every authenticator that can be checked must hold, and the required one must be there. */
-function authenticityFault(receipt: Receipt, input: string, evidence: Evidence): Fault | undefined {
-  const has = evidence.require === "ed25519" ? receipt.sig : receipt.hmac_sig;
-  if (has === undefined)
+function authenticityFault(
+  receipt: Receipt,
+  input: string,
+  hash: string,
+  evidence: Evidence,
+): Fault | undefined {
+  const { sig, batch, hmac_sig, key_id = "", hmac_key_id = "", ts_ms } = receipt;
+  const isSigned = sig !== undefined || batch !== undefined;
+  if (evidence.require === "ed25519" ? !isSigned : hmac_sig === undefined)
     return fault("WEAK_EVIDENCE", `carries no ${evidence.require} authenticator`);
-  const key = receipt.sig === undefined ? undefined : evidence.keys.get(receipt.key_id ?? "");
-  if (receipt.sig !== undefined && key === undefined)
-    return fault("UNKNOWN_KEY", `key '${receipt.key_id}' is not trusted`);
-  const secret =
-    receipt.hmac_sig === undefined ? undefined : evidence.hmacKeys.get(receipt.hmac_key_id ?? "");
+  const key = isSigned ? evidence.keys.get(key_id) : undefined;
+  if (isSigned && key === undefined) return fault("UNKNOWN_KEY", `key '${key_id}' is not trusted`);
+  const secret = hmac_sig === undefined ? undefined : evidence.hmacKeys.get(hmac_key_id);
   if (evidence.require === "hmac" && secret === undefined)
-    return fault("UNKNOWN_KEY", `MAC key '${receipt.hmac_key_id}' is not known`);
+    return fault("UNKNOWN_KEY", `MAC key '${hmac_key_id}' is not known`);
   return (
-    (key === undefined ? undefined : validityFault(key, receipt.ts_ms)) ??
-    (key === undefined || receipt.sig === undefined
-      ? undefined
-      : signatureFault(key, input, receipt.sig)) ??
-    (secret === undefined || receipt.hmac_sig === undefined
-      ? undefined
-      : macFault(secret, input, receipt.hmac_sig))
+    (key && validityFault(key, ts_ms)) ??
+    (key && signatureFault(key, receipt, input, hash, evidence)) ??
+    (secret && hmac_sig !== undefined ? macFault(secret, input, hmac_sig) : undefined)
   );
 }
 
@@ -144,13 +147,18 @@ function validityFault({ jwk }: TrustedKey, ts_ms: number): Fault | undefined {
   return undefined;
 }
 
-function signatureFault({ key }: TrustedKey, input: string, sig: string): Fault | undefined {
-  const holds = verifySignature(
-    key,
-    Buffer.from(input),
-    Buffer.from(sig.slice("ed25519=".length), "hex"),
-  );
-  return holds ? undefined : fault("BAD_SIGNATURE", "the signature does not belong to this record");
+function signatureFault(
+  trusted: TrustedKey,
+  { log_id, sig, batch }: Receipt,
+  input: string,
+  hash: string,
+  { batches }: Evidence,
+): Fault | undefined {
+  if (sig !== undefined && !verifyText(trusted.key, input, sig))
+    return fault("BAD_SIGNATURE", "the signature does not belong to this record");
+  if (batch !== undefined && !batches.holds({ log_id, hash }, batch, trusted))
+    return fault("BAD_SIGNATURE", "the record is not in a batch with this signature");
+  return undefined;
 }
 
 function macFault(secret: KeyObject, input: string, mac: string): Fault | undefined {

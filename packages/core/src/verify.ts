@@ -16,6 +16,7 @@ import {
   wasActive,
 } from "./verify-chain.ts";
 import { LOG_CHAIN } from "./policy-book.ts";
+import { createBatchVerifier } from "./verify-batch.ts";
 import { type Evidence, MAX_LINE, readLine } from "./verify-record.ts";
 
 /** What a verifier trusts, and what it demands. */
@@ -24,7 +25,7 @@ export interface VerifyOptions {
   readonly keys: KeySet;
   /** With policies every decision is recomputed, for the checks that need no arguments (2 to 6). */
   readonly policies?: readonly CompiledPolicy[];
-  /** The authenticator that every record must carry. Default `ed25519`: the only one that convinces a stranger. */
+  /** The authenticator that every record must carry. Default `ed25519`, of its own or of its batch: what convinces a stranger. */
   readonly require?: "ed25519" | "hmac";
   /** Secrets of MAC keys by `hmac_key_id`. A MAC proves only to who holds its secret. */
   readonly hmacKeys?: Readonly<Record<string, Uint8Array>>;
@@ -79,6 +80,7 @@ interface Followed {
 export function createVerifier(options: VerifyOptions): Verifier {
   const evidence: Evidence = {
     keys: options.keys,
+    batches: createBatchVerifier(),
     require: options.require ?? "ed25519",
     hmacKeys: new Map(
       Object.entries(options.hmacKeys ?? {}).map(([id, secret]) => [id, createSecretKey(secret)]),

@@ -651,7 +651,7 @@ describe("DeniedError", () => {
     ];
     for (const text of texts)
       for (const secret of [
-        receipt.sig,
+        receipt.batch?.sig ?? receipt.sig,
         receipt.args_digest,
         receipt.nonce,
         recordHash(receipt),

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { type Receipt, receiptLine, recordHash } from "../src/index.ts";
 import { signingInput } from "../src/receipt.ts";
 import { heldClock } from "./held-clock.ts";
-import { anyText } from "./json-arbitraries.ts";
+import { anyJson, anyText } from "./json-arbitraries.ts";
 import { REFUNDS } from "./policies.ts";
 
 /** The members of receipt.md, of the kinds that are written today, copied from its table. */
@@ -57,6 +57,8 @@ const INTEGERS = [
 ] as const;
 
 const integers = fc.oneof(fc.maxSafeInteger(), fc.constantFrom(0, -0));
+const hex = fc.stringMatching(/^[0-9a-f]{1,64}$/);
+const anyBatch = fc.record({ size: integers, index: integers, path: fc.array(hex), sig: anyText });
 const anyReceipt = fc
   .record(
     {
@@ -64,6 +66,8 @@ const anyReceipt = fc
       v: anyText,
       ...Object.fromEntries(INTEGERS.map((name) => [name, integers])),
       sealed: fc.constant(true),
+      // Of the right shape, and of none: what is read is untrusted.
+      batch: fc.oneof(anyBatch, fc.record({ path: fc.array(anyText) }), anyJson),
       ext: fc.dictionary(anyText, fc.oneof(anyText, integers), { maxKeys: 4 }),
     },
     { requiredKeys: ["v"] },
@@ -96,14 +100,15 @@ describe("the fixed shape", () => {
       ...TEXTS.map((name) => [name, "a"]),
       ...INTEGERS.map((name) => [name, 1]),
       ["sealed", true],
+      ["batch", { size: 2, index: 0, path: ["a"], sig: "a" }],
       ["ext", { a: 1 }],
     ]) as unknown as Receipt;
-    for (const name of [...TEXTS, ...INTEGERS, "sealed", "ext"]) {
+    for (const name of [...TEXTS, ...INTEGERS, "sealed", "batch", "ext"]) {
       const without = Object.fromEntries(
         Object.entries(whole).filter(([member]) => member !== name),
       ) as unknown as Receipt;
       const same = recordHash(without) === recordHash(whole);
-      expect([name, same]).toEqual([name, name === "sig" || name === "hmac_sig"]);
+      expect([name, same]).toEqual([name, ["sig", "batch", "hmac_sig"].includes(name)]);
     }
   });
 });
@@ -324,7 +329,7 @@ test("`ts_ms` never falls, though the clock goes back; a permit counts from the 
 });
 
 function inputByHand(receipt: Receipt): string {
-  const { sig: _sig, hmac_sig: _mac, ...body } = receipt;
+  const { sig: _sig, batch: _batch, hmac_sig: _mac, ...body } = receipt;
   return `stepgate.receipt/1\n${canonicalizeOfNpm(body)}`;
 }
 

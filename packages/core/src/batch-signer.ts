@@ -1,0 +1,129 @@
+/**
+ * One signature for all records that are committed together (receipt.md, `batch`): what one turn of the event loop brings
+ * is signed under one Merkle root, and each record gets its own way up to it. A record alone gets a plain `sig`.
+ */
+import { GateError } from "./errors.ts";
+import { merkleTree } from "./merkle.ts";
+import { type Batch, batchInput, leafOf, MAX_BATCH } from "./receipt.ts";
+import type { Signer } from "./signing-key.ts";
+
+/** A record before it is signed: what a signature of its own is over, and its record hash. */
+export interface Unsigned {
+  readonly input: string;
+  readonly hash: string;
+}
+
+/** What a signature adds to a record. */
+export type Signature = { readonly sig: string } | { readonly batch: Batch };
+
+/** Signs the records of one gate under one key. */
+export interface RecordSigner {
+  readonly keyId: string;
+  /**
+   * Signs records that may stand in one batch: one record, or an `open` and its decision, in this order. `isLate` is
+   * asked right before: what nobody waits for any more is not signed.
+   * @throws GateError STORE_UNAVAILABLE where the signer fails, to all who wait for that signature and nobody else.
+   */
+  sign(records: readonly Unsigned[], isLate: () => boolean): Promise<readonly Signature[]>;
+}
+
+/** Signs each record by itself. */
+export function createSingleSigner(signer: Signer): RecordSigner {
+  return {
+    keyId: signer.keyId,
+    sign: (records) => Promise.all(records.map(({ input }) => signAlone(signer, input))),
+  };
+}
+
+interface Job {
+  readonly records: readonly Unsigned[];
+  readonly isLate: () => boolean;
+  resolve(signatures: readonly Signature[]): void;
+  reject(error: unknown): void;
+}
+
+/** Collects the records of one turn of the event loop and signs them at its end. No batch waits for another. */
+export function createBatchSigner(signer: Signer, logId: string): RecordSigner {
+  let queue: Job[] = [];
+
+  function signAll(): void {
+    // INVARIANT: of one sequence only the latest job is not late, so that no batch holds two.
+    const jobs = queue.filter((job) => !turnedAway(job));
+    queue = [];
+    for (const batch of batchesOf(jobs)) void settle(signer, logId, batch);
+  }
+
+  return {
+    keyId: signer.keyId,
+    sign: (records, isLate) =>
+      new Promise((resolve, reject) => {
+        // After everything that this turn still does: then all of its records are there.
+        if (queue.length === 0) setImmediate(signAll);
+        queue.push({ records, isLate, resolve, reject });
+      }),
+  };
+}
+
+function turnedAway(job: Job): boolean {
+  const late = job.isLate();
+  if (late) job.reject(new GateError("STORE_UNAVAILABLE", "not signed in time"));
+  return late;
+}
+
+/** As few batches as there can be; the records of one job stay together. */
+function batchesOf(jobs: readonly Job[]): readonly (readonly Job[])[] {
+  const batches: Job[][] = [];
+  let size = MAX_BATCH;
+  for (const job of jobs) {
+    size += job.records.length;
+    if (size > MAX_BATCH) {
+      batches.push([]);
+      size = job.records.length;
+    }
+    batches.at(-1)?.push(job);
+  }
+  return batches;
+}
+
+async function settle(signer: Signer, logId: string, jobs: readonly Job[]): Promise<void> {
+  try {
+    const records = jobs.flatMap((job) => job.records);
+    const [first, second] = records;
+    const signatures =
+      first !== undefined && second === undefined
+        ? [await signAlone(signer, first.input)]
+        : await signTogether(signer, logId, records);
+    let from = 0;
+    for (const { resolve, records: own } of jobs)
+      resolve(signatures.slice(from, (from += own.length)));
+  } catch (error) {
+    for (const job of jobs) job.reject(error);
+  }
+}
+
+async function signAlone(signer: Signer, input: string): Promise<Signature> {
+  return { sig: await signatureOf(signer, input) };
+}
+
+async function signTogether(
+  signer: Signer,
+  logId: string,
+  records: readonly Unsigned[],
+): Promise<readonly Signature[]> {
+  const size = records.length;
+  const tree = merkleTree(records.map(({ hash }) => leafOf(hash)));
+  const sig = await signatureOf(signer, batchInput(logId, size, tree.root));
+  return records.map((_, index) => ({ batch: { size, index, path: tree.path(index), sig } }));
+}
+
+async function signatureOf(signer: Signer, input: string): Promise<string> {
+  try {
+    const made = signer.sign(Buffer.from(input));
+    const signature: unknown = made instanceof Uint8Array ? made : await made;
+    if (!(signature instanceof Uint8Array) || signature.length !== 64)
+      throw new TypeError("an Ed25519 signature has 64 bytes");
+    return `ed25519=${Buffer.from(signature).toString("hex")}`;
+  } catch (cause) {
+    throw new GateError("STORE_UNAVAILABLE", "the receipt could not be signed", { cause });
+  }
+}

@@ -4,12 +4,12 @@
  */
 import { GateError } from "./errors.ts";
 import { merkleTree } from "./merkle.ts";
-import { type Batch, batchInput, leafOf, MAX_BATCH } from "./receipt.ts";
+import { type Batch, batchInput, type BodyText, leafOf, MAX_BATCH, inputOf } from "./receipt.ts";
 import type { Signer } from "./signing-key.ts";
 
-/** A record before it is signed: what a signature of its own is over, and its record hash. */
+/** A record before it is signed: its body, and its record hash. */
 export interface Unsigned {
-  readonly input: string;
+  readonly text: BodyText;
   readonly hash: string;
 }
 
@@ -31,7 +31,7 @@ export interface RecordSigner {
 export function createSingleSigner(signer: Signer): RecordSigner {
   return {
     keyId: signer.keyId,
-    sign: (records) => Promise.all(records.map(({ input }) => signAlone(signer, input))),
+    sign: (records) => Promise.all(records.map((record) => signAlone(signer, record))),
   };
 }
 
@@ -91,7 +91,7 @@ async function settle(signer: Signer, logId: string, jobs: readonly Job[]): Prom
     const [first, second] = records;
     const signatures =
       first !== undefined && second === undefined
-        ? [await signAlone(signer, first.input)]
+        ? [await signAlone(signer, first)]
         : await signTogether(signer, logId, records);
     let from = 0;
     for (const { resolve, records: own } of jobs)
@@ -101,8 +101,8 @@ async function settle(signer: Signer, logId: string, jobs: readonly Job[]): Prom
   }
 }
 
-async function signAlone(signer: Signer, input: string): Promise<Signature> {
-  return { sig: await signatureOf(signer, input) };
+async function signAlone(signer: Signer, { text }: Unsigned): Promise<Signature> {
+  return { sig: await signatureOf(signer, inputOf(text)) };
 }
 
 async function signTogether(

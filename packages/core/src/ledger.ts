@@ -8,9 +8,17 @@ import type { KeyObject } from "node:crypto";
 import type { RecordSigner, Signature } from "./batch-signer.ts";
 import { askStore, type Deadline, withDeadline } from "./deadline.ts";
 import { BURNS_NO_NONCE } from "./decision.ts";
-import { genesisHash, hmacHex } from "./digest.ts";
+import { genesisHash, hmacHex, sha256 } from "./digest.ts";
 import { GateError } from "./errors.ts";
-import { inputHash, type Receipt, RECEIPT_VERSION, receiptLine, signingInput } from "./receipt.ts";
+import {
+  bodyText,
+  type BodyText,
+  lineOf,
+  type Receipt,
+  RECEIPT_VERSION,
+  recordHash,
+  inputOf,
+} from "./receipt.ts";
 import type { Head, SequenceState } from "./sequence-state.ts";
 import type { CounterStep, PlacedRecord, Store, StoredDocument } from "./store.ts";
 
@@ -289,18 +297,20 @@ export function createLedger<S extends ChainState>(
       ...(signer === undefined ? {} : { key_id: signer.keyId }),
       ...(hmacKey === undefined ? {} : { hmac_key_id: hmacKey.id }),
     } as Receipt;
-    const input = signingInput(body);
-    return { body, input, hash: inputHash(input) };
+    const text = bodyText(body);
+    return { body, text, hash: sha256(text.preimage) };
   }
 
-  function authenticate({ body, input, hash }: Linked, signature: Signature | undefined): Signed {
+  function authenticate({ body, text, hash }: Linked, signature: Signature | undefined): Signed {
     const { hmacKey } = parts;
     const receipt = Object.freeze({
       ...body,
       ...signature,
-      ...(hmacKey === undefined ? {} : { hmac_sig: `sha256=${hmacHex(hmacKey.key, input)}` }),
+      ...(hmacKey === undefined
+        ? {}
+        : { hmac_sig: `sha256=${hmacHex(hmacKey.key, inputOf(text))}` }),
     });
-    return { receipt, hash, line: receiptLine(receipt) };
+    return { receipt, hash, line: lineOf(text, receipt) };
   }
 
   return {
@@ -359,7 +369,7 @@ interface Place {
 /** A record that has its place, and no authenticators yet. */
 interface Linked {
   readonly body: Receipt;
-  readonly input: string;
+  readonly text: BodyText;
   readonly hash: string;
 }
 
@@ -392,7 +402,7 @@ function reread(line: string): { readonly receipt: Receipt; readonly hash: strin
   try {
     // Its own store, its own records: the hash is computed anew, so that a changed line breaks the chain here.
     const receipt = Object.freeze(JSON.parse(line) as Receipt);
-    return { receipt, hash: inputHash(signingInput(receipt)) };
+    return { receipt, hash: recordHash(receipt) };
   } catch {
     throw brokenChain();
   }

@@ -202,27 +202,85 @@ const MEMBERS: readonly string[] = [
   "verdict",
 ];
 const PREFIXES: readonly string[] = MEMBERS.map((name) => `"${name}":`);
-const AUTHENTICATORS: ReadonlySet<string> = new Set(["sig", "batch", "hmac_sig"]);
-const BODY_ONLY: readonly boolean[] = MEMBERS.map((name) => !AUTHENTICATORS.has(name));
+/** What stands outside of the body, in canonical order. */
+const AUTHENTICATORS = ["batch", "hmac_sig", "sig"] as const;
+const IS_AUTHENTICATOR: readonly boolean[] = MEMBERS.map((name) =>
+  AUTHENTICATORS.some((one) => one === name),
+);
+const BEGINNING = `\0${RECEIPT_VERSION}\n{`;
+
+/** A record's authenticators. */
+export type Authenticators = Pick<Receipt, (typeof AUTHENTICATORS)[number]>;
+
+/** The canonical body of a record, written once for everything that is made of it. */
+export interface BodyText {
+  /** What is hashed: 0x00, then what is signed. */
+  readonly preimage: string;
+  /** For each authenticator, the offset in `preimage` at which the record's line has it. */
+  readonly places: readonly number[];
+}
 
 /** The canonical line of a record, without a line feed. */
 export function receiptLine(receipt: Receipt): string {
-  return fixedShape(receipt, true);
-}
-
-/** What is signed and hashed: the version line, then the canonical body without its authenticators. */
-export function signingInput(receipt: Receipt): string {
-  return `${RECEIPT_VERSION}\n${fixedShape(receipt, false)}`;
+  return lineOf(bodyText(receipt), receipt);
 }
 
 /** A record's identity: `sha256:` + hex of SHA-256(0x00 ‖ input), which is also its RFC 6962 leaf hash. */
 export function recordHash(receipt: Receipt): string {
-  return inputHash(signingInput(receipt));
+  return sha256(bodyText(receipt).preimage);
 }
 
-/** {@link recordHash} where the input is at hand already. */
-export function inputHash(input: string): string {
-  return sha256(`\0${input}`);
+/** What is signed: the version line, then the canonical body without its authenticators. */
+export function signingInput(receipt: Receipt): string {
+  return inputOf(bodyText(receipt));
+}
+
+/** {@link signingInput} of a record whose body is written already. */
+export function inputOf({ preimage }: BodyText): string {
+  return preimage.slice(1);
+}
+
+/** RFC 8785 for this closed shape: the order of members is known, so nothing is sorted and little is allocated. */
+export function bodyText(receipt: Receipt): BodyText {
+  const members = receipt as unknown as Record<string, unknown>;
+  const places: number[] = [];
+  let preimage = BEGINNING;
+  let between = "";
+  for (let i = 0; i < MEMBERS.length; i++) {
+    if (IS_AUTHENTICATOR[i]) places.push(preimage.length);
+    else {
+      const value = members[MEMBERS[i] as string];
+      if (value === undefined) continue;
+      preimage += between + PREFIXES[i] + literal(value);
+      between = ",";
+    }
+  }
+  return { preimage: `${preimage}}`, places };
+}
+
+/** The canonical line of a record whose body is written already: one flat text, for a store may keep it for long. */
+export function lineOf({ preimage, places }: BodyText, authenticators: Authenticators): string {
+  const parts = ["{"];
+  let from = BEGINNING.length;
+  for (let i = 0; i < AUTHENTICATORS.length; i++) {
+    const name = AUTHENTICATORS[i] as (typeof AUTHENTICATORS)[number];
+    const value = authenticators[name];
+    if (value === undefined) continue;
+    const at = places[i] ?? from;
+    addBody(parts, preimage, from, at);
+    parts.push(parts.length > 1 ? `,"${name}":` : `"${name}":`, literal(value));
+    from = at;
+  }
+  addBody(parts, preimage, from, preimage.length - 1);
+  parts.push("}");
+  return parts.join("");
+}
+
+/** Members of the body, with a comma before them where the body has none: its first member may come second in the line. */
+function addBody(parts: string[], preimage: string, from: number, to: number): void {
+  if (from === to) return;
+  if (from === BEGINNING.length && parts.length > 1) parts.push(",");
+  parts.push(preimage.slice(from, to));
 }
 
 /** What the signature of a batch is over: its log, its size and the RFC 6962 root over its record hashes. */
@@ -235,20 +293,27 @@ export function leafOf(recordHash: string): TreeHash {
   return recordHash.slice("sha256:".length);
 }
 
-/** RFC 8785 for this closed shape: the order of members is known, so nothing is sorted and little is allocated. */
-function fixedShape(receipt: Receipt, authenticators: boolean): string {
-  const members = receipt as unknown as Record<string, unknown>;
-  let text = "";
-  for (let i = 0; i < MEMBERS.length; i++) {
-    const value = members[MEMBERS[i] as string];
-    if (value === undefined || (!authenticators && !BODY_ONLY[i])) continue;
-    text += (text === "" ? "{" : ",") + PREFIXES[i] + literal(value);
-  }
-  return `${text}}`;
-}
-
 function literal(value: unknown): string {
   if (typeof value === "string") return canonicalString(value);
   if (typeof value === "number") return `${value}`;
-  return canonicalize(value);
+  return isBatchShaped(value) ? batchText(value) : canonicalize(value);
+}
+
+/** The members of a batch and no others, each of its type. What is read is untrusted. */
+function isBatchShaped(value: unknown): value is Batch {
+  if (typeof value !== "object" || value === null || !("path" in value)) return false;
+  const { size, index, path, sig } = value as Partial<Record<keyof Batch, unknown>>;
+  return (
+    Object.keys(value).length === 4 &&
+    typeof size === "number" &&
+    typeof index === "number" &&
+    typeof sig === "string" &&
+    Array.isArray(path) &&
+    path.every((item) => typeof item === "string")
+  );
+}
+
+function batchText({ size, index, path, sig }: Batch): string {
+  const items = path.map(canonicalString).join(",");
+  return `{"index":${index},"path":[${items}],"sig":${canonicalString(sig)},"size":${size}}`;
 }

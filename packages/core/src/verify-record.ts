@@ -1,9 +1,16 @@
 /** One line by itself: is it a record, in canonical form, and authentic under keys that are trusted? */
 import type { KeyObject } from "node:crypto";
 import { canonicalize, JsonError } from "./canonical-json.ts";
-import { equalDigest, hmacHex } from "./digest.ts";
+import { equalDigest, hmacHex, sha256 } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
-import { inputHash, RECEIPT_VERSION, type Receipt, receiptLine, signingInput } from "./receipt.ts";
+import {
+  bodyText,
+  type BodyText,
+  inputOf,
+  lineOf,
+  RECEIPT_VERSION,
+  type Receipt,
+} from "./receipt.ts";
 import { formFault } from "./receipt-form.ts";
 import { type KeySet, type TrustedKey, verifyText } from "./signing-key.ts";
 import { duplicateMember } from "./strict-json.ts";
@@ -38,14 +45,19 @@ export function readLine(line: string | Uint8Array, evidence: Evidence): ReadLin
   if (typeof text !== "string") return { fault: text };
   const members = parse(text);
   if (members === undefined) return { fault: fault("UNREADABLE", "not a JSON object") };
-  const spelling = spellingFault(text, members);
+  const body = bodyOf(members);
+  const spelling = spellingFault(text, members, body);
   const form = formFault(members);
-  if (form !== undefined) return { fault: spelling ?? form, ...placeOf(members, undefined) };
+  if (form !== undefined || body === undefined)
+    return withFault(spelling ?? form, placeOf(members, undefined));
   const receipt = members as unknown as Receipt;
-  const input = signingInput(receipt);
-  const at = placeOf(members, inputHash(input));
-  const found = spelling ?? authenticityFault(receipt, input, at.place?.hash ?? "", evidence);
-  return { ...(found === undefined ? {} : { fault: found }), ...at, receipt };
+  const hash = sha256(body.preimage);
+  const found = spelling ?? authenticityFault(receipt, body, hash, evidence);
+  return withFault(found, { ...placeOf(members, hash), receipt });
+}
+
+function withFault(found: Fault | undefined, line: ReadLine): ReadLine {
+  return found === undefined ? line : { ...line, fault: found };
 }
 
 function decode(line: string | Uint8Array): string | Fault {
@@ -70,14 +82,19 @@ function parse(text: string): Record<string, unknown> | undefined {
   }
 }
 
-function spellingFault(text: string, members: Record<string, unknown>): Fault | undefined {
-  try {
-    // The fixed shape leaves unknown members out, so that it equals the text only where there are none.
-    if (receiptLine(members as unknown as Receipt) === text || canonicalize(members) === text)
-      return undefined;
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-  }
+/** The body as the fixed shape writes it; `undefined` for what has no canonical form. */
+function bodyOf(members: Record<string, unknown>): BodyText | undefined {
+  return orUndefined(() => bodyText(members as unknown as Receipt));
+}
+
+function spellingFault(
+  text: string,
+  members: Record<string, unknown>,
+  body: BodyText | undefined,
+): Fault | undefined {
+  // The fixed shape leaves unknown members out, so that it equals the text only where there are none.
+  const line = body && orUndefined(() => lineOf(body, members as unknown as Receipt));
+  if (line === text || orUndefined(() => canonicalize(members)) === text) return undefined;
   const twice = duplicateMember(text);
   return twice === undefined
     ? fault("NOT_CANONICAL", "the line is not the canonical form of its record")
@@ -97,17 +114,23 @@ function placeOf(
     seq < 0
   )
     return {};
+  const identity =
+    hash ??
+    orUndefined(() => sha256(`\0${RECEIPT_VERSION}\n${canonicalize(bodyMembers(members))}`));
+  return identity === undefined ? {} : { place: { sequence_id, seq, hash: identity } };
+}
+
+function bodyMembers(members: Record<string, unknown>): Record<string, unknown> {
   const { sig: _sig, batch: _batch, hmac_sig: _mac, ...body } = members;
+  return body;
+}
+
+/** What a text cannot say in canonical form has none. */
+function orUndefined<T>(written: () => T): T | undefined {
   try {
-    return {
-      place: {
-        sequence_id,
-        seq,
-        hash: hash ?? inputHash(`${RECEIPT_VERSION}\n${canonicalize(body)}`),
-      },
-    };
+    return written();
   } catch (error) {
-    if (error instanceof JsonError) return {};
+    if (error instanceof JsonError) return undefined;
     throw error;
   }
 }
@@ -115,7 +138,7 @@ function placeOf(
 /** Every authenticator that can be checked must hold, and the required one must be there. */
 function authenticityFault(
   receipt: Receipt,
-  input: string,
+  body: BodyText,
   hash: string,
   evidence: Evidence,
 ): Fault | undefined {
@@ -130,8 +153,8 @@ function authenticityFault(
     return fault("UNKNOWN_KEY", `MAC key '${hmac_key_id}' is not known`);
   return (
     (key && validityFault(key, ts_ms)) ??
-    (key && signatureFault(key, receipt, input, hash, evidence)) ??
-    (secret && hmac_sig !== undefined ? macFault(secret, input, hmac_sig) : undefined)
+    (key && signatureFault(key, receipt, body, hash, evidence)) ??
+    (secret && hmac_sig !== undefined ? macFault(secret, inputOf(body), hmac_sig) : undefined)
   );
 }
 
@@ -150,11 +173,11 @@ function validityFault({ jwk }: TrustedKey, ts_ms: number): Fault | undefined {
 function signatureFault(
   trusted: TrustedKey,
   { log_id, sig, batch }: Receipt,
-  input: string,
+  body: BodyText,
   hash: string,
   { batches }: Evidence,
 ): Fault | undefined {
-  if (sig !== undefined && !verifyText(trusted.key, input, sig))
+  if (sig !== undefined && !verifyText(trusted.key, inputOf(body), sig))
     return fault("BAD_SIGNATURE", "the signature does not belong to this record");
   if (batch !== undefined && !batches.holds({ log_id, hash }, batch, trusted))
     return fault("BAD_SIGNATURE", "the record is not in a batch with this signature");

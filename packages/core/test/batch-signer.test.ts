@@ -160,10 +160,7 @@ describe("what is decided in one turn", () => {
 
 describe("the size of a batch", () => {
   const records = (count: number, from = 0) =>
-    Array.from({ length: count }, (_, i) => ({
-      input: `${from + i}`,
-      hash: sha256(`${from + i}`),
-    }));
+    Array.from({ length: count }, (_, i) => unsigned(`${from + i}`));
   const sizesOf = async (groups: readonly number[]): Promise<readonly (readonly number[])[]> => {
     const signer = createBatchSigner(generateSigningKey(), "log");
     const signed = await Promise.all(
@@ -245,9 +242,8 @@ describe("a signer that fails", () => {
   test("is not asked for what nobody waits for any more", async () => {
     const key = watchedKey();
     const signer = createBatchSigner(key, "log");
-    const record = (name: string) => [{ input: name, hash: sha256(name) }];
-    const late = signer.sign(record("late"), () => true);
-    const inTime = signer.sign(record("in time"), () => false);
+    const late = signer.sign([unsigned("late")], () => true);
+    const inTime = signer.sign([unsigned("in time")], () => false);
     await expect(late).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
     // The late one is no sibling either: of what is left there is but one.
     expect(await inTime).toEqual([{ sig: expect.any(String) }]);
@@ -272,6 +268,10 @@ test("gates that race for the same places leave sound chains: losers are sibling
   expect(gaps.length).toBeGreaterThan(0);
   expect(await findings(lines, key)).toEqual([]);
 });
+
+function unsigned(input: string) {
+  return { text: { preimage: `\0${input}`, places: [] }, hash: sha256(`\0${input}`) };
+}
 
 function codeOf(decision: Decision): string {
   return decision.decision === "ALLOW" ? "ALLOW" : decision.deny_code;

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { checkPolicy } from "stepgate";
 import { expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
@@ -34,8 +35,21 @@ test("it prints what the README says, twice in one folder too, and leaves receip
   }
 });
 
+test("the README's contract loads without a finding", () => {
+  const [, contract = ""] = /```yaml\n(.*?)```/s.exec(readme) ?? [];
+  const { issues, warnings } = checkPolicy(contract);
+  expect([...issues, ...warnings]).toEqual([]);
+});
+
 test.each(
-  ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...packagesWithReadme()].map((file) => [file]),
+  [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "examples/guide/README.md",
+    "packages/policy/REFERENCE.md",
+    ...packagesWithReadme(),
+  ].map((file) => [file]),
 )("every relative link of %s leads to a file", (file) => {
   const links = [
     ...readFileSync(join(root, file), "utf8").matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g),

@@ -24,7 +24,7 @@ export function denialMessage(
     case "NO_POLICY_MATCH":
       return noMatch(refusal.rule, call, policy);
     case "SEQUENCE_VIOLATION":
-      return `'${name}' is not admissible now; ${refusal.rule === "sequence" ? next(policy, state) : `${refusal.rule} holds it back`}.`;
+      return `'${name}' is not admissible now; ${heldBack(refusal.rule, policy) ?? next(policy, state)}.`;
     case "ACTION_NOT_ALLOWED":
       return notAllowed(refusal.rule, call, policy);
     case "ARGUMENT_VIOLATION":
@@ -54,6 +54,16 @@ function noMatch(rule: string, call: CallMembers, policy: CompiledPolicy | undef
     (tool) => tool.action === call.action_type && tool.functions.includes(call.function ?? ""),
   );
   return `${call.action_type} of '${call.function}' is requested by its tool: ${tools.map((tool) => tool.name).join(", ")}.`;
+}
+
+/** What a constraint asks for; nothing where it was the order that refused. */
+function heldBack(rule: string, policy: CompiledPolicy | undefined): string | undefined {
+  if (rule === "sequence") return undefined;
+  const broken = policy?.constraints.find((_, index) => rule === `constraints.${index}`);
+  if (broken === undefined) return `${rule} holds it back`;
+  const { member, name } = broken.first;
+  const when = broken.kind === "precedence" ? "only after" : "no more after";
+  return `${when} ${member.replace("_", " ")} '${name}' (${rule})`;
 }
 
 function next(policy: CompiledPolicy | undefined, state: SequenceState | undefined): string {

@@ -54,6 +54,23 @@ async function run(
 const V0 = "SEQUENCE_VIOLATION constraints.0";
 const V1 = "SEQUENCE_VIOLATION constraints.1";
 
+test("a denial says what the constraint asks for", async () => {
+  const constraints = [
+    { precedence: [{ tool: "find" }, "write"] },
+    { never: [{ action: "LOOK" }, "send"] },
+  ];
+  const call = caller(await openTestGate({ ...base, constraints }));
+  const early = await call("write.DROP");
+  expect(early.message).toBe(
+    "'write' is not admissible now; only after tool 'find' (constraints.0).",
+  );
+  await call("free.LOOK");
+  const late = await call("send.MAIL");
+  expect(late.message).toBe(
+    "'send' is not admissible now; no more after action type 'LOOK' (constraints.1).",
+  );
+});
+
 describe("precedence", () => {
   test("admits the second only after the first was allowed", async () => {
     const constraints = [{ precedence: ["read", "write"] }];

@@ -1,5 +1,6 @@
 /** Recorded calls, decided one after the other: who asked for what, and what the gate would have answered. */
 import {
+  type Agent,
   createSimulation,
   JsonError,
   type SimulatedDecision,
@@ -28,6 +29,8 @@ interface Run {
   readonly sequence: SimulatedSequence;
   readonly policy: PolicyFile | undefined;
   readonly group: string | undefined;
+  /** Who the line that opened it says acts; a call that says nothing of it is theirs. */
+  readonly owner: Agent;
   calls: number;
 }
 
@@ -46,15 +49,16 @@ export async function* simulateCalls(
     let run = runs.get(line.sequence_id);
     if (run === undefined) {
       const policy = await policyOf(line);
-      const sequence = simulation.open(policy?.policy, ownerOf(line));
-      runs.set(line.sequence_id, (run = { sequence, policy, group: line.group, calls: 0 }));
+      const owner = ownerOf(line);
+      const sequence = simulation.open(policy?.policy, owner);
+      runs.set(line.sequence_id, (run = { sequence, policy, group: line.group, owner, calls: 0 }));
     }
     addToRun(run, line);
     if (line.call !== undefined) yield decideCall(run, line, line.call);
   }
 }
 
-function ownerOf({ agent_id, tenant }: RecordedLine) {
+function ownerOf({ agent_id, tenant }: RecordedLine): Agent {
   return {
     ...(agent_id === undefined ? {} : { agent_id }),
     ...(tenant === undefined ? {} : { tenant }),
@@ -85,7 +89,7 @@ function decideCall(
     ...(typeof tool === "string" ? { tool } : {}),
     ...(typeof fn === "string" ? { function: fn } : {}),
     ...(typeof action_type === "string" ? { action_type } : {}),
-    answer: run.sequence.decide(call),
+    answer: run.sequence.decide({ ...run.owner, ...call }),
     policy: run.policy,
   };
 }

@@ -252,11 +252,13 @@ test("each agent has its own permissions, and is the owner of its sequence", asy
       tool: "send_money",
       args: { recipient: "UK12", amount: 1 },
     },
+    { sequence_id: "a", tool: "send_money", args: { recipient: "UK12", amount: 1 } },
     { sequence_id: "a", agent_id: "anna", tool: "read_file" },
     { sequence_id: "b", tool: "read_file" },
   ];
   const files = { "policy.yaml": policy, "calls.jsonl": jsonl(lines) };
   expect(answers((await simulate(files, [...ARGS, "--json"])).stdout)).toMatchObject([
+    { rule: "agents.bot-*" },
     { rule: "agents.bot-*" },
     { rule: "request.agent_id" },
     { rule: "agents" },

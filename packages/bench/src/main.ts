@@ -1,6 +1,7 @@
 /** `pnpm bench [--json]`: what this machine does, beside its own floors, as ratios in one run. */
 import { parseArgs } from "node:util";
 import { adapterOverheads } from "./adapters.ts";
+import { batchSigning, batchVerification } from "./batch-signatures.ts";
 import { memoryDecisions, sqliteDecisions } from "./decisions.ts";
 import type { Section } from "./measure.ts";
 import { pureDecisions } from "./pure-decisions.ts";
@@ -14,6 +15,8 @@ for (const measure of [
   pureDecisions,
   simulatedCalls,
   memoryDecisions,
+  batchSigning,
+  batchVerification,
   sqliteDecisions,
   adapterOverheads,
 ]) {

@@ -3,6 +3,8 @@
 /** One thing to time. `run` does `count` operations; `inFlight` of them at a time, where that means something. */
 export interface Variant {
   readonly name: string;
+  /** What each round needs anew, outside of its time. */
+  prepare?(): Promise<void> | void;
   run(count: number): Promise<void> | void;
   /** Operations a round; chosen so that a round takes some tens of milliseconds. */
   readonly count: number;
@@ -38,6 +40,7 @@ export async function timeVariants(
   const samples = variants.map((): number[] => []);
   for (let round = 0; round <= rounds; round++) {
     for (const [index, variant] of variants.entries()) {
+      await variant.prepare?.();
       const started = performance.now();
       await variant.run(variant.count);
       const perOperation = ((performance.now() - started) * 1000) / variant.count;

@@ -49,25 +49,29 @@ export function pathLength(index: number, size: number): number {
 
 /**
  * The root that a leaf and its audit path lead to; `undefined` where `index` is not below `size`, or the path has not the
- * very length that they give. The caller compares it with a root that it believes. `node` may remember what it hashed.
+ * very length that they give. The caller compares it with a root that it believes. `node` may know what it is to hash: it is told the
+ * new node's level, leaves being 0, and its index there.
  */
 export function rootFromPath(
   leaf: TreeHash,
   index: number,
   size: number,
   path: readonly TreeHash[],
-  node: (left: TreeHash, right: TreeHash) => TreeHash = nodeHash,
+  node: (left: TreeHash, right: TreeHash, level: number, at: number) => TreeHash = nodeHash,
 ): TreeHash | undefined {
   if (!isIndex(index) || !isIndex(size) || index >= size) return undefined;
   if (![leaf, ...path].every(isTreeHash)) return undefined;
   let root = leaf;
   let used = 0;
+  let level = 0;
   for (let at = index, last = size - 1; last > 0; at = half(at), last = half(last)) {
+    level++;
     // The last node of an odd level has no sibling: it rises as it is.
     if (at % 2 === 0 && at === last) continue;
     const sibling = path[used++];
     if (sibling === undefined) return undefined;
-    root = at % 2 === 1 ? node(sibling, root) : node(root, sibling);
+    const [left, right] = at % 2 === 1 ? [sibling, root] : [root, sibling];
+    root = node(left, right, level, half(at));
   }
   return used === path.length ? root : undefined;
 }

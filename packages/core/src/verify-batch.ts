@@ -1,56 +1,83 @@
-/** Batch signatures as a verifier sees them: a batch is verified once, and what was hashed on the way is remembered. */
+/** Batch signatures as a verifier sees them: a batch is verified once, and what is known of its tree is remembered. */
 import { nodeHash, rootFromPath, type TreeHash } from "./merkle.ts";
 import { type Batch, batchInput, leafOf } from "./receipt.ts";
 import { type TrustedKey, verifyText } from "./signing-key.ts";
 
 /** Tells whether records stand in the batches that they claim. */
 export interface BatchVerifier {
-  /** Whether `batch` leads from this record to a root of its log and size that `key` signed. */
+  /** Whether `batch`, of the right form, leads from this record to a root of its log and size that the key signed. */
   holds(
     record: { readonly log_id: string; readonly hash: string },
     batch: Batch,
-    key: TrustedKey,
+    trusted: TrustedKey,
   ): boolean;
 }
 
-/** A verifier that remembers the latest `capacity` batches that held, and eight interior nodes for each: some 20 megabytes. */
-export function createBatchVerifier(capacity = 8_192): BatchVerifier {
-  const nodes = recentOf<TreeHash>(8 * capacity);
-  const inputs = recentOf<string>(capacity);
+/** An interior node, and what it is the hash of. */
+interface KnownNode {
+  readonly left: TreeHash;
+  readonly right: TreeHash;
+  readonly hash: TreeHash;
+}
 
-  /** A function of its arguments alone, so that remembering it changes no answer. */
-  function node(left: TreeHash, right: TreeHash): TreeHash {
-    const both = left + right;
-    return nodes.get(both) ?? nodes.set(both, nodeHash(left, right));
+/** What was signed, and what is known of its tree, by place. A node is a fact of its own, whoever claims it. */
+interface KnownBatch {
+  readonly input: string;
+  readonly nodes: Map<number, KnownNode>;
+}
+
+/** More than the nodes of any level. */
+const LEVEL = 4096;
+
+/** A verifier that remembers the latest batches that held, with at most `capacity` nodes of theirs: some 20 megabytes. */
+export function createBatchVerifier(capacity = 65_536): BatchVerifier {
+  let young = new Map<string, KnownBatch>();
+  let old = new Map<string, KnownBatch>();
+  let added = 0;
+
+  /** Once half of what may be remembered is new, what was not looked at meanwhile is forgotten. */
+  function keep(signed: string, batch: KnownBatch, nodes: number): void {
+    if (added + nodes > capacity / 2) [old, young, added] = [young, new Map(), 0];
+    added += nodes;
+    young.set(signed, batch);
+  }
+
+  function known(signed: string): KnownBatch | undefined {
+    const batch = young.get(signed);
+    if (batch !== undefined) return batch;
+    const older = old.get(signed);
+    if (older !== undefined) keep(signed, older, older.nodes.size);
+    return older;
+  }
+
+  function remember(
+    signed: string,
+    batch: KnownBatch,
+    nodes: ReadonlyMap<number, KnownNode>,
+  ): void {
+    for (const [place, node] of nodes) batch.nodes.set(place, node);
+    keep(signed, batch, nodes.size);
   }
 
   return {
     holds({ log_id, hash }, { size, index, path, sig }, trusted) {
-      const root = rootFromPath(leafOf(hash), index, size, path, node);
+      const signed = `${trusted.jwk.kid}${sig}`;
+      const batch = known(signed);
+      const fresh = new Map<number, KnownNode>();
+      const root = rootFromPath(leafOf(hash), index, size, path, (left, right, level, at) => {
+        const place = level * LEVEL + at;
+        const node = batch?.nodes.get(place);
+        if (node?.left === left && node.right === right) return node.hash;
+        const made = nodeHash(left, right);
+        fresh.set(place, { left, right, hash: made });
+        return made;
+      });
       if (root === undefined) return false;
       const input = batchInput(log_id, size, root);
-      const signed = `${trusted.jwk.kid}\n${sig}`;
-      if (inputs.get(signed) === input) return true;
-      if (!verifyText(trusted.key, input, sig)) return false;
-      inputs.set(signed, input);
+      if (batch?.input !== input && !verifyText(trusted.key, input, sig)) return false;
+      if (fresh.size > 0 || batch === undefined)
+        remember(signed, batch ?? { input, nodes: new Map() }, fresh);
       return true;
-    },
-  };
-}
-
-/** A map of at most `capacity` entries, which forgets the older half of them at once. */
-function recentOf<V>(capacity: number): {
-  get(key: string): V | undefined;
-  set(key: string, value: V): V;
-} {
-  let young = new Map<string, V>();
-  let old = new Map<string, V>();
-  return {
-    get: (key) => young.get(key) ?? old.get(key),
-    set(key, value) {
-      if (young.size >= capacity / 2) [old, young] = [young, new Map()];
-      young.set(key, value);
-      return value;
     },
   };
 }

@@ -28,11 +28,13 @@ export function withDeadline<T>(
       abandoned();
       reject(new GateError("STORE_UNAVAILABLE", `no durable answer within ${ms} ms`));
     }, ms);
-    // In a `then`, so that work that throws at once rejects.
-    Promise.resolve()
-      .then(() => work(deadline))
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
+    const settled = (): void => clearTimeout(timer);
+    try {
+      Promise.resolve(work(deadline)).then(resolve, reject).then(settled);
+    } catch (error) {
+      settled();
+      reject(error);
+    }
   });
 }
 

@@ -41,7 +41,8 @@ export function createDecide(setup: GateSetup): Decide {
       // Synchronous up to the first await: arguments that change afterwards change nothing.
       const now = setup.clock();
       const read = readActionRequest(input, { now, random: setup.token });
-      await setup.policies.follow(now);
+      const following = setup.policies.follow(now);
+      if (following !== undefined) await following;
       return await (isInvalid(read)
         ? decideInvalid(setup, read, unrecorded)
         : decideRequest(setup, read, unrecorded));
@@ -69,7 +70,9 @@ function decideRequest(
     if (stranger !== undefined)
       return answerOnly(invalid(stranger, `the sequence belongs to another ${stranger}`));
     const call = callDigest(setup, request);
-    const answered = await answeredBefore(setup, state, request, call);
+    const seq = state.attempts.get(attemptKey(request.attempt, request.nonce));
+    const answered =
+      seq === undefined ? undefined : await answeredBefore(setup, state, request, call, seq);
     if (answered !== undefined)
       return ofNow(toDecision(setup, request, answered, call, state, earlierThan(state, answered)));
     const plan = await planDecision(setup, state, request, call, now, unrecorded);
@@ -111,9 +114,8 @@ async function answeredBefore(
   state: SequenceState,
   request: ActionRequest,
   call: CallDigest,
+  seq: number,
 ): Promise<DecisionReceipt | undefined> {
-  const seq = state.attempts.get(attemptKey(request.attempt, request.nonce));
-  if (seq === undefined) return undefined;
   const record = await setup.ledger.record(request.sequence_id, seq);
   if (record.kind !== "decision" || !isAnswerTo(record, request, call)) return undefined;
   return state.allows.get(recordHash(record))?.outcome === undefined ? record : undefined;

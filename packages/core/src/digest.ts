@@ -1,5 +1,5 @@
 /** SHA-256 and HMAC-SHA-256 over text, and the keyed digests of receipt.md: no guessing, no bearer receipts. */
-import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from "node:crypto";
+import { createHmac, hash, type KeyObject, timingSafeEqual } from "node:crypto";
 
 /** The genesis, context and argument digests of one sequence hang on these. */
 export interface SequenceIdentity {
@@ -82,5 +82,24 @@ function identityText(identity: SequenceIdentity): string {
 }
 
 function keyedDigest(hexKey: string, text: string): string {
-  return `hmac-sha256:${hmacHex(createSecretKey(hexKey, "hex"), text)}`;
+  return `hmac-sha256:${hmacUnder(hexKey, text)}`;
 }
+
+/**
+ * RFC 2104 over a key of 32 bytes that serves once: two hashes, for making a `KeyObject` costs more than the MAC itself.
+ */
+function hmacUnder(hexKey: string, text: string): string {
+  const key = Buffer.from(hexKey, "hex");
+  const inner = Buffer.allocUnsafe(BLOCK + Buffer.byteLength(text)).fill(0x36, 0, BLOCK);
+  const outer = Buffer.allocUnsafe(BLOCK + 32).fill(0x5c, 0, BLOCK);
+  for (let i = 0; i < key.length; i++) {
+    inner[i] = (key[i] ?? 0) ^ 0x36;
+    outer[i] = (key[i] ?? 0) ^ 0x5c;
+  }
+  inner.write(text, BLOCK);
+  outer.write(hash("sha256", inner, "hex"), BLOCK, "hex");
+  return hash("sha256", outer, "hex");
+}
+
+/** Of SHA-256, in bytes. */
+const BLOCK = 64;

@@ -259,23 +259,8 @@ export function createLedger<S extends ChainState>(
       prev = one.hash;
       seq++;
     }
-    const signatures = await signaturesOf(linked, deadline);
-    return linked.map((one, index) => authenticate(one, signatures[index]));
-  }
-
-  /** A batch holds at most one record of a sequence, but for an `open` and the decision appended with it. */
-  async function signaturesOf(
-    linked: readonly Linked[],
-    deadline: Deadline,
-  ): Promise<readonly Signature[]> {
-    if (parts.signer === undefined) return [];
-    const isLate = (): boolean => deadline.expired;
-    const [{ body: first } = {}, { body: second } = {}] = linked;
-    const asOne = first?.kind === "open" && second?.kind === "decision" && linked.length === 2;
-    if (linked.length === 1 || asOne) return parts.signer.sign(linked, isLate);
-    const signatures: Signature[] = [];
-    for (const one of linked) signatures.push(...(await parts.signer.sign([one], isLate)));
-    return signatures;
+    const signatures = parts.signer && (await signaturesOf(parts.signer, linked, deadline));
+    return linked.map((one, index) => authenticate(one, signatures?.[index]));
   }
 
   function genesisOf(sequence_id: string, first: Draft | undefined): string {
@@ -283,33 +268,25 @@ export function createLedger<S extends ChainState>(
     return genesisHash({ log_id: parts.logId, tenant, sequence_id });
   }
 
-  function link(place: Place): Linked {
-    const { signer, hmacKey } = parts;
-    const body = {
-      ...place.draft,
-      v: RECEIPT_VERSION,
-      log_id: parts.logId,
-      sequence_id: place.sequenceId,
-      seq: place.seq,
-      prev: place.prev,
-      ts_ms: place.ts_ms,
-      gate_id: parts.gateId,
+  function link({ draft, sequenceId, seq, prev, ts_ms }: Place): Linked {
+    const { signer, hmacKey, logId, gateId } = parts;
+    const added = { v: RECEIPT_VERSION, log_id: logId, sequence_id: sequenceId, seq, prev, ts_ms };
+    const body = Object.assign({ ...draft, ...added, gate_id: gateId } as Receipt, {
       ...(signer === undefined ? {} : { key_id: signer.keyId }),
       ...(hmacKey === undefined ? {} : { hmac_key_id: hmacKey.id }),
-    } as Receipt;
+    });
     const text = bodyText(body);
     return { body, text, hash: sha256(text.preimage) };
   }
 
+  /** Adds its authenticators to a body that nobody else has seen. */
   function authenticate({ body, text, hash }: Linked, signature: Signature | undefined): Signed {
     const { hmacKey } = parts;
-    const receipt = Object.freeze({
-      ...body,
-      ...signature,
-      ...(hmacKey === undefined
-        ? {}
-        : { hmac_sig: `sha256=${hmacHex(hmacKey.key, inputOf(text))}` }),
-    });
+    const mac =
+      hmacKey === undefined
+        ? undefined
+        : { hmac_sig: `sha256=${hmacHex(hmacKey.key, inputOf(text))}` };
+    const receipt = Object.freeze(Object.assign(body, signature, mac));
     return { receipt, hash, line: lineOf(text, receipt) };
   }
 
@@ -318,10 +295,10 @@ export function createLedger<S extends ChainState>(
       queue(sequenceId, (turn) =>
         withDeadline(
           parts.deadlineMs,
-          async (deadline) => {
-            await turn;
-            return transact(sequenceId, plan, deadline, fresh);
-          },
+          (deadline) =>
+            turn === undefined
+              ? transact(sequenceId, plan, deadline, fresh)
+              : turn.then(() => transact(sequenceId, plan, deadline, fresh)),
           () => cache.delete(sequenceId),
         ),
       ),
@@ -335,6 +312,28 @@ export function createLedger<S extends ChainState>(
       return reread(line).receipt;
     },
   };
+}
+
+/** A batch holds at most one record of a sequence, but for an `open` and the decision appended with it. */
+function signaturesOf(
+  signer: RecordSigner,
+  linked: readonly Linked[],
+  deadline: Deadline,
+): Promise<readonly Signature[]> {
+  const isLate = (): boolean => deadline.expired;
+  const kinds = linked.map(({ body }) => body.kind).join();
+  if (linked.length === 1 || kinds === "open,decision") return signer.sign(linked, isLate);
+  return signApart(signer, linked, isLate);
+}
+
+async function signApart(
+  signer: RecordSigner,
+  linked: readonly Linked[],
+  isLate: () => boolean,
+): Promise<readonly Signature[]> {
+  const signatures: Signature[] = [];
+  for (const one of linked) signatures.push(...(await signer.sign([one], isLate)));
+  return signatures;
 }
 
 function mustBeInTime(deadline: Deadline): void {
@@ -451,11 +450,11 @@ function stateCache<S extends ChainState>(
 /** Gives work of one key its turn one after another, work of different keys side by side. */
 function serialQueue(): <T>(
   key: string,
-  work: (turn: Promise<unknown>) => Promise<T>,
+  work: (turn: Promise<unknown> | undefined) => Promise<T>,
 ) => Promise<T> {
   const tails = new Map<string, Promise<unknown>>();
   return (key, work) => {
-    const run = work(tails.get(key) ?? Promise.resolve());
+    const run = work(tails.get(key));
     // Settled or abandoned, the next one has its turn: what hangs must not hold its sequence.
     const tail: Promise<void> = run.then(release, release);
     function release(): void {

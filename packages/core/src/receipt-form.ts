@@ -239,8 +239,10 @@ function isMembers(value: unknown): value is Record<string, unknown> {
 
 function isExtension(value: unknown): boolean {
   if (!isMembers(value)) return false;
-  const fits = Object.values(value).every(
-    (member) => typeof member === "string" || Number.isSafeInteger(member),
+  const fits = Object.entries(value).every(
+    ([name, member]) =>
+      name.isWellFormed() &&
+      (typeof member === "string" ? member.isWellFormed() : Number.isSafeInteger(member)),
   );
   return fits && canonicalize(value as JsonObject).length <= 1024;
 }

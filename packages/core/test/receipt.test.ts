@@ -4,7 +4,7 @@ import canonicalizeOfNpm from "canonicalize";
 import { openTestGate } from "@stepgate/contract";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Receipt, receiptLine, recordHash } from "../src/index.ts";
+import { argsDigest, type Receipt, receiptLine, recordHash } from "../src/index.ts";
 import { signingInput } from "../src/receipt.ts";
 import { heldClock } from "./held-clock.ts";
 import { anyJson, anyText } from "./json-arbitraries.ts";
@@ -241,6 +241,15 @@ describe("a chain of a real gate, recomputed by hand", () => {
     expect(deny.receipt?.args_digest).toBe(digest(keyOf("n 2"), "{}"));
     expect(lines.join("\n")).not.toContain(allow.args_key);
     expect(lines.join("\n")).not.toContain("é");
+  });
+
+  test("whatever the key and the text, the digest is HMAC-SHA-256 as the platform makes it", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 64 }), anyText, (bytes, text) => {
+        const key = Buffer.from(bytes);
+        expect(argsDigest(key.toString("hex"), text)).toBe(digest(key, text));
+      }),
+    );
   });
 
   test("context and result are digested likewise, the context without the nonce", async () => {

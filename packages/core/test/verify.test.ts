@@ -181,6 +181,16 @@ describe("one line by itself", () => {
     ["NOT_CANONICAL", "a carriage return", (line) => `${line}\r`],
     [
       "NOT_CANONICAL",
+      "half a character, which has no canonical form",
+      (line) => line.replace(',"function"', ',"ext":{"a":"\\ud800"},"function"'),
+    ],
+    [
+      "NOT_CANONICAL",
+      "half a character as a name",
+      (line) => line.replace(',"function"', ',"ext":{"\\ud800":1},"function"'),
+    ],
+    [
+      "NOT_CANONICAL",
       "an escape where none is needed",
       (line) => line.replace('"ALLOW"', '"\\u0041LLOW"'),
     ],

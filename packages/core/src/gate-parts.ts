@@ -5,9 +5,10 @@ import { createBatchSigner, createSingleSigner, type RecordSigner } from "./batc
 import { type CompiledPolicy, isCompiledPolicy } from "./compiled-policy.ts";
 import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
+import { createGateKey, type GateKey, type Successor } from "./gate-key.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Mode } from "./receipt.ts";
-import { foldLog, openPolicyBook, type PolicyBook } from "./policy-book.ts";
+import { foldLog, type LogState, openPolicyBook, type PolicyBook } from "./policy-book.ts";
 import { foldSequence, isOutdated } from "./sequence-state.ts";
 import type { KeySet, Signer } from "./signing-key.ts";
 import type { Store } from "./store.ts";
@@ -29,6 +30,11 @@ export interface GateParts {
    * and do not tell who holds one how many were decided beside it; each costs a signature.
    */
   readonly batch?: boolean;
+  /**
+   * Gives the signer of the key that, so the log says, took over from this gate's: another process rotated it. Default:
+   * none; then this gate denies everything within a second, for it must not sign with a key that handed over.
+   */
+  readonly successor?: Successor;
   /** 32 secret bytes under which arguments, contexts and results are digested. Neither the signing nor the HMAC key. */
   readonly saltKey: Uint8Array;
   /** Opt-in, beside the signature or alone: proof only to who holds the secret. */
@@ -63,6 +69,9 @@ export interface GateParts {
 export interface GateSetup {
   readonly store: Store;
   readonly ledger: Ledger;
+  /** The chain `@log`. */
+  readonly log: Ledger<LogState>;
+  readonly key: GateKey;
   readonly logId: string;
   readonly gateId: string;
   readonly saltKey: KeyObject;
@@ -104,20 +113,24 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
     permitTtlMs: parts.permitTtlMs ?? 60_000,
     deadlineMs,
   };
-  const recordSigner = (signer: Signer): RecordSigner =>
-    (parts.batch ?? true) ? createBatchSigner(signer, logId) : createSingleSigner(signer);
+  const key = createGateKey(parts.signer, parts.successor ?? (() => undefined));
+  const recordSigner = madeOnce((signer) =>
+    (parts.batch ?? true) ? createBatchSigner(signer, logId) : createSingleSigner(signer),
+  );
   const ledgerParts = {
     ...common,
-    ...(parts.signer === undefined ? {} : { signer: recordSigner(parts.signer) }),
+    signer: () => recordSigner(key.signer()),
     ...(parts.hmacKey === undefined
       ? {}
       : { hmacKey: { id: parts.hmacKey.id, key: createSecretKey(parts.hmacKey.secret) } }),
     cachedRecords: parts.cachedRecords ?? 200_000,
   };
+  const log = createLedger(ledgerParts, foldLog);
   const policies = await openPolicyBook({
     policies: parts.policies,
     earlier: parts.earlier ?? [],
-    ledger: createLedger(ledgerParts, foldLog),
+    ledger: log,
+    key,
     store: parts.store,
     mode,
     deadlineMs,
@@ -126,6 +139,8 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
   return {
     ...common,
     ledger: createLedger(ledgerParts, foldSequence(policies.held), isOutdated(policies.held)),
+    log,
+    key,
     policies,
     approvers: parts.approvers ?? new Map(),
     mode,
@@ -134,6 +149,18 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
     autoOpen: parts.autoOpen ?? true,
     maxRecords: parts.maxRecords ?? 10_000,
     maxDenialsPerSecond: parts.maxDenialsPerSecond ?? 100,
+  };
+}
+
+/** What signs records with a key, made once for as long as it is the key: a batch is one key's. */
+function madeOnce(
+  make: (signer: Signer) => RecordSigner,
+): (signer: Signer | undefined) => RecordSigner | undefined {
+  let made: { readonly by: Signer; readonly signer: RecordSigner } | undefined;
+  return (signer) => {
+    if (signer === undefined) return undefined;
+    if (made?.by !== signer) made = { by: signer, signer: make(signer) };
+    return made.signer;
   };
 }
 
@@ -193,6 +220,7 @@ function faultOf(parts: GateParts): string | undefined {
     [signer !== undefined || hmacKey !== undefined, "signer is required, unless hmacKey is given"],
     [signer === undefined || isSigner(signer), "signer needs a keyId, a thumbprint, and sign"],
     [optional(parts.batch, isBoolean), "batch must be true or false"],
+    [optional(parts.successor, isFunction), "successor must be a function"],
     [isSecret(saltKey), "saltKey must be at least 32 bytes"],
     [hmacKey === undefined || isIdentifier(hmacKey.id), "hmacKey needs an id"],
     [hmacKey === undefined || isSecret(hmacKey.secret), "hmacKey.secret must be at least 32 bytes"],

@@ -76,6 +76,7 @@ export { applyReceipt, openState, type SequenceState } from "./sequence-state.ts
 export { DeniedError, GateError, type GateErrorCode } from "./errors.ts";
 export { createGate, type LocalGate } from "./local-gate.ts";
 export type { GateParts } from "./gate-parts.ts";
+export type { Successor } from "./gate-key.ts";
 export { memoryStore } from "./memory-store.ts";
 export type { Agent, Context, Gate, Opening, OutcomeNote, SequenceStatus } from "./gate.ts";
 export {
@@ -84,6 +85,7 @@ export {
   importKeySet,
   type KeySet,
   type PublicJwk,
+  type PublishedSigner,
   type Signer,
   type SigningKey,
   signingKey,
@@ -93,6 +95,7 @@ export {
   type ApprovalReceipt,
   type ContextReceipt,
   type DecisionReceipt,
+  type KeyReceipt,
   type Mode,
   type OpenReceipt,
   type OutcomeReceipt,

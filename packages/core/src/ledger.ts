@@ -78,7 +78,8 @@ type Planner<T, S = SequenceState> = (
 
 /** How records are authenticated: a signature, a MAC, or both. */
 interface Authenticators {
-  readonly signer?: RecordSigner;
+  /** The signer of the next records, which may be another than that of the last. @throws GateError STORE_UNAVAILABLE. */
+  readonly signer: () => RecordSigner | undefined;
   readonly hmacKey?: { readonly id: string; readonly key: KeyObject };
 }
 
@@ -253,13 +254,14 @@ export function createLedger<S extends ChainState>(
     const linked: Linked[] = [];
     let seq = (state?.head.seq ?? -1) + 1;
     let prev = state?.head.hash ?? genesisOf(sequenceId, drafts[0]);
+    const signer = parts.signer();
     for (const draft of drafts) {
-      const one = link({ draft, sequenceId, seq, prev, ts_ms: now.record });
+      const one = link({ draft, sequenceId, seq, prev, ts_ms: now.record }, signer);
       linked.push(one);
       prev = one.hash;
       seq++;
     }
-    const signatures = parts.signer && (await signaturesOf(parts.signer, linked, deadline));
+    const signatures = signer && (await signaturesOf(signer, linked, deadline));
     return linked.map((one, index) => authenticate(one, signatures?.[index]));
   }
 
@@ -268,8 +270,11 @@ export function createLedger<S extends ChainState>(
     return genesisHash({ log_id: parts.logId, tenant, sequence_id });
   }
 
-  function link({ draft, sequenceId, seq, prev, ts_ms }: Place): Linked {
-    const { signer, hmacKey, logId, gateId } = parts;
+  function link(
+    { draft, sequenceId, seq, prev, ts_ms }: Place,
+    signer: RecordSigner | undefined,
+  ): Linked {
+    const { hmacKey, logId, gateId } = parts;
     const added = { v: RECEIPT_VERSION, log_id: logId, sequence_id: sequenceId, seq, prev, ts_ms };
     const body = Object.assign({ ...draft, ...added, gate_id: gateId } as Receipt, {
       ...(signer === undefined ? {} : { key_id: signer.keyId }),

@@ -6,12 +6,14 @@ import { permittedTools } from "./decide.ts";
 import { createDecide } from "./deciding.ts";
 import { enforce } from "./enforce.ts";
 import type { Gate, SequenceStatus } from "./gate.ts";
+import { rotateKey } from "./gate-key.ts";
 import { assemble, type GateParts, type GateSetup } from "./gate-parts.ts";
 import { addContext, impliedOpening, openSequence, ownerOf } from "./opening.ts";
 import type { PolicyStatus } from "./policy-book.ts";
-import type { PolicyReceipt, Receipt } from "./receipt.ts";
+import type { KeyReceipt, PolicyReceipt, Receipt } from "./receipt.ts";
 import { stepsAfter } from "./sequence.ts";
 import type { SequenceState } from "./sequence-state.ts";
+import type { PublishedSigner } from "./signing-key.ts";
 
 const PAGE = 1000;
 
@@ -24,6 +26,12 @@ export interface LocalGate extends Gate {
   activate(policy: CompiledPolicy): Promise<PolicyReceipt>;
   /** Nothing is decided under this policy any more (POLICY_UNAVAILABLE); a signed record of `@log`. */
   withdraw(digest: string): Promise<PolicyReceipt>;
+  /**
+   * Signs with this key from now on; a record of `@log`, signed by the key so far and proven by the new one. Auditors
+   * need the new public key too, from elsewhere: a receipt extends no trust.
+   * @throws TypeError for what is no signer; GateError KEY_INVALID, INVALID_INPUT, or STORE_UNAVAILABLE: then try again.
+   */
+  rotateKey(next: PublishedSigner): Promise<KeyReceipt>;
 }
 
 /**
@@ -42,6 +50,7 @@ export async function createGate(parts: GateParts): Promise<LocalGate> {
     policies: () => setup.policies.list(),
     activate: (policy) => setup.policies.activate(policy),
     withdraw: (digest) => setup.policies.withdraw(digest),
+    rotateKey: (next) => rotateKey(setup, next),
     open: (opening) => openSequence(setup, opening),
     addContext: (sequenceId, context) => addContext(setup, sequenceId, context),
     decide,

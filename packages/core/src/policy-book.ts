@@ -2,8 +2,10 @@
 import { type CompiledPolicy, isCompiledPolicy } from "./compiled-policy.ts";
 import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
+import type { GateKey } from "./gate-key.ts";
+import { provesKey } from "./key-proof.ts";
 import type { Draft, Ledger } from "./ledger.ts";
-import type { Mode, PolicyReceipt, Receipt } from "./receipt.ts";
+import type { KeyReceipt, Mode, PolicyReceipt, Receipt } from "./receipt.ts";
 import type { Head, SequenceState } from "./sequence-state.ts";
 import type { Store } from "./store.ts";
 
@@ -16,6 +18,8 @@ export interface LogState {
   /** Digest of the active policy, by id. */
   readonly active: Map<string, string>;
   readonly withdrawn: Set<string>;
+  /** Thumbprint of the key that took over, by that of the key that handed over to it. Never a circle. */
+  readonly replaced: Map<string, string>;
 }
 
 /** A policy as this gate knows it. */
@@ -55,6 +59,7 @@ export interface PolicyBookParts {
   readonly policies: readonly CompiledPolicy[];
   readonly earlier: readonly CompiledPolicy[];
   readonly ledger: Ledger<LogState>;
+  readonly key: GateKey;
   readonly store: Store;
   readonly mode: Mode;
   readonly deadlineMs: number;
@@ -67,24 +72,39 @@ export function foldLog(
   receipt: Receipt,
   hash: string,
 ): LogState | undefined {
-  if (receipt.kind !== "policy") return undefined;
   const head = { seq: receipt.seq, hash, ts_ms: receipt.ts_ms };
-  const folded = state ?? { head, active: new Map<string, string>(), withdrawn: new Set<string>() };
+  const folded = state ?? emptyLog(head);
   folded.head = head;
-  const { policy_id, policy_digest } = receipt;
-  if (receipt.status === "active") {
-    folded.active.set(policy_id, policy_digest);
-    folded.withdrawn.delete(policy_digest);
-  } else {
-    folded.withdrawn.add(policy_digest);
-    if (folded.active.get(policy_id) === policy_digest) folded.active.delete(policy_id);
-  }
+  if (receipt.kind === "policy") applyPolicy(folded, receipt);
+  else if (receipt.kind === "key" && provesKey(receipt)) applyKey(folded, receipt);
+  else return undefined;
   return folded;
+}
+
+function emptyLog(head: Head): LogState {
+  return { head, active: new Map(), withdrawn: new Set(), replaced: new Map() };
+}
+
+function applyPolicy(log: LogState, { policy_id, policy_digest, status }: PolicyReceipt): void {
+  if (status === "active") {
+    log.active.set(policy_id, policy_digest);
+    log.withdrawn.delete(policy_digest);
+  } else {
+    log.withdrawn.add(policy_digest);
+    if (log.active.get(policy_id) === policy_digest) log.active.delete(policy_id);
+  }
+}
+
+/** The first successor stands: whoever holds a replaced key cannot name another. A key that is handed back to signs again. */
+function applyKey({ replaced }: LogState, { key_id, new_key }: KeyReceipt): void {
+  if (key_id === undefined || replaced.has(key_id)) return;
+  replaced.set(key_id, new_key.kid);
+  replaced.delete(new_key.kid);
 }
 
 /** Opens the book: keeps the policies' normal forms, and records as active what was not. */
 export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook> {
-  const { ledger, store, mode, deadlineMs } = parts;
+  const { ledger, key, store, mode, deadlineMs } = parts;
   const held = new Map<string, CompiledPolicy>();
   let state: Pick<LogState, "active" | "withdrawn"> = { active: new Map(), withdrawn: new Set() };
   /** Ids that this gate opens sequences under; the log may have others active, which are other gates' business. */
@@ -106,14 +126,17 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
   ): Promise<PolicyReceipt | undefined> {
     return ledger.transact(
       LOG_CHAIN,
-      (log) => ({
-        drafts: choose(log).map((policy) => draftOf(policy, status, mode, log)),
-        answer(receipts, after) {
-          if (after !== undefined)
-            state = { active: new Map(after.active), withdrawn: new Set(after.withdrawn) };
-          return receipts.at(-1) as PolicyReceipt | undefined;
-        },
-      }),
+      async (log) => {
+        await key.follow(log);
+        return {
+          drafts: choose(log).map((policy) => draftOf(policy, status, mode, log)),
+          answer(receipts, after) {
+            if (after !== undefined)
+              state = { active: new Map(after.active), withdrawn: new Set(after.withdrawn) };
+            return receipts.at(-1) as PolicyReceipt | undefined;
+          },
+        };
+      },
       // Freshly read: what another gate changed since decides on what is to be recorded.
       { fresh: true },
     );
@@ -158,7 +181,7 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
         (log) => (log?.active.get(policy.id) === policy.digest ? [] : [policy]),
         "active",
       );
-      return receipt ?? lastOf(ledger, policy.digest);
+      return receipt ?? lastOf(ledger, ofPolicy(policy.digest), `policy ${policy.digest}`);
     },
     async withdraw(digest) {
       const policy = held.get(digest);
@@ -168,7 +191,7 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
         (log) => (log?.withdrawn.has(digest) ? [] : [policy]),
         "withdrawn",
       );
-      return receipt ?? lastOf(ledger, digest);
+      return receipt ?? lastOf(ledger, ofPolicy(digest), `policy ${digest}`);
     },
     list: () =>
       [...held.values()].map(({ id, version, digest }) => {
@@ -209,15 +232,24 @@ function draftOf(
   };
 }
 
-/** The record that made it so, where nothing had to be recorded. */
-async function lastOf(ledger: Ledger<LogState>, digest: string): Promise<PolicyReceipt> {
+/** The record that made it so, where nothing had to be recorded. @throws GateError INVALID_INPUT where there is none. */
+export async function lastOf<R extends Receipt>(
+  ledger: Ledger<LogState>,
+  is: (receipt: Receipt) => receipt is R,
+  what: string,
+): Promise<R> {
   const head = await ledger.transact(LOG_CHAIN, (log) => ({
     drafts: [],
     answer: () => log?.head.seq ?? -1,
   }));
   for (let seq = head; seq >= 0; seq--) {
     const record = await ledger.record(LOG_CHAIN, seq);
-    if (record.kind === "policy" && record.policy_digest === digest) return record;
+    if (is(record)) return record;
   }
-  throw new GateError("INVALID_INPUT", `the log has no record of policy ${digest}`);
+  throw new GateError("INVALID_INPUT", `the log has no record of ${what}`);
+}
+
+function ofPolicy(digest: string): (receipt: Receipt) => receipt is PolicyReceipt {
+  return (receipt): receipt is PolicyReceipt =>
+    receipt.kind === "policy" && receipt.policy_digest === digest;
 }

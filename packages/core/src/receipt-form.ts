@@ -6,6 +6,7 @@ import { DENY_CODES } from "./decision.ts";
 import { pathLength } from "./merkle.ts";
 import { LOG_CHAIN } from "./policy-book.ts";
 import { MAX_BATCH, RECEIPT_VERSION } from "./receipt.ts";
+import { isBarePublicJwk } from "./signing-key.ts";
 
 /** Why parsed JSON is no record; `undefined` where it is one. */
 export interface FormFault {
@@ -33,7 +34,7 @@ const signature = text(/^ed25519=[0-9a-f]{128}$/);
 /** The form of each member, whatever the kind. */
 const FORMS: Readonly<Record<string, Check>> = {
   v: oneOf(RECEIPT_VERSION),
-  kind: oneOf("open", "decision", "outcome", "approval", "seal", "context", "policy"),
+  kind: oneOf("open", "decision", "outcome", "approval", "seal", "context", "policy", "key"),
   log_id: text(/^[A-Za-z0-9._-]{1,64}$/),
   sequence_id: (value) => isIdentifier(value) || value === LOG_CHAIN,
   seq: whole,
@@ -71,6 +72,8 @@ const FORMS: Readonly<Record<string, Check>> = {
   expires_ms: whole,
   approver_key_id: text(/^[A-Za-z0-9_-]{43}$/),
   approver_sig: signature,
+  new_key: isBarePublicJwk,
+  new_key_sig: signature,
   effects: isEffects,
   result_digest: keyed,
   duration_ms: whole,
@@ -125,6 +128,7 @@ const KINDS: ReadonlyMap<unknown, Kind> = new Map([
   ["outcome", kind(["decision_hash", "status"], ["result_digest", "duration_ms"])],
   ["approval", kind(["request", "verdict", "expires_ms", "approver_key_id", "approver_sig"], [])],
   ["policy", kind([...PINNED, "status"], ["previous"])],
+  ["key", kind(["new_key", "new_key_sig"], [])],
   ["seal", kind(["sealed", "by", "reason"], [])],
   ["context", kind(["mode", "context_digest"], OWNER)],
 ]);
@@ -156,15 +160,21 @@ export function formFault(members: Readonly<Record<string, unknown>>): FormFault
   return combinationFault(members) ?? authenticatorFault(members);
 }
 
-/** What a kind narrows: one member name serves outcomes and policies, and `@log` is the home of policies alone. */
+/** What a kind narrows: one member name serves outcomes and policies, and `@log` is the home of policies and keys alone. */
 function combinationFault(members: Readonly<Record<string, unknown>>): FormFault | undefined {
   const { kind: of, status, sequence_id } = members;
   const ofPolicy = status === "active" || status === "withdrawn";
   if (status !== undefined && ofPolicy !== (of === "policy"))
     return malformed("'status' has the wrong form");
-  if ((sequence_id === LOG_CHAIN) !== (of === "policy"))
-    return malformed(`records of policies stand in ${LOG_CHAIN}, and nothing else does`);
+  if ((sequence_id === LOG_CHAIN) !== (of === "policy" || of === "key"))
+    return malformed(`records of policies and keys stand in ${LOG_CHAIN}, and nothing else does`);
+  if (of === "key" && introducesItself(members))
+    return malformed("a key is handed over to by another, never by itself");
   return of === "decision" ? decisionFault(members) : undefined;
+}
+
+function introducesItself({ key_id, new_key }: Readonly<Record<string, unknown>>): boolean {
+  return isBarePublicJwk(new_key) && new_key.kid === key_id;
 }
 
 /** What may stand only together, or only apart, in a decision. */

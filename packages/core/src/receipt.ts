@@ -3,6 +3,7 @@ import { canonicalize, canonicalString, type JsonObject } from "./canonical-json
 import { sha256 } from "./digest.ts";
 import type { DenyCode } from "./decision.ts";
 import type { TreeHash } from "./merkle.ts";
+import type { PublicJwk } from "./signing-key.ts";
 
 /** The version that pins canonicalisation, hashes and signature algorithms: there is no `alg` to lie with. */
 export const RECEIPT_VERSION = "stepgate.receipt/1";
@@ -123,6 +124,15 @@ export interface PolicyReceipt extends Common, Pinned {
   readonly previous?: string;
 }
 
+/** The key that signed this record hands over to `new_key`; stands in the chain `@log`. It informs, and extends no trust. */
+export interface KeyReceipt extends Common {
+  readonly kind: "key";
+  /** `crv`, `kid`, `kty` and `x` alone: windows and roles are for the trusted key set to say. */
+  readonly new_key: PublicJwk;
+  /** `ed25519=` + hex: the new key's signature over this log and its own thumbprint, so that it was at hand. */
+  readonly new_key_sig: string;
+}
+
 /** A person's seal. */
 export interface SealReceipt extends Common {
   readonly kind: "seal";
@@ -146,7 +156,8 @@ export type Receipt =
   | ApprovalReceipt
   | SealReceipt
   | ContextReceipt
-  | PolicyReceipt;
+  | PolicyReceipt
+  | KeyReceipt;
 
 /** Every member of every kind in canonical order (UTF-16 code units), the fixed shape of the fast path. */
 const MEMBERS: readonly string[] = [
@@ -175,6 +186,8 @@ const MEMBERS: readonly string[] = [
   "kind",
   "log_id",
   "mode",
+  "new_key",
+  "new_key_sig",
   "nonce",
   "permit_expires_ms",
   "policy_digest",

@@ -18,10 +18,14 @@ export interface Signer {
   sign(input: Uint8Array): Uint8Array | Promise<Uint8Array>;
 }
 
-/** A key pair in this process. */
-export interface SigningKey extends Signer {
-  readonly privateKey: KeyObject;
+/** A signer whose public key is at hand, as a successor's must be: the log tells it. */
+export interface PublishedSigner extends Signer {
   readonly publicJwk: PublicJwk;
+}
+
+/** A key pair in this process. */
+export interface SigningKey extends PublishedSigner {
+  readonly privateKey: KeyObject;
 }
 
 /** A public Ed25519 key as JWK (RFC 8037), with its validity in seconds since the epoch. */
@@ -92,6 +96,18 @@ export function rolesAt(keys: KeySet, keyId: string, ts_ms: number): readonly st
   return jwk?.roles === undefined || !isValidAt(jwk, ts_ms) ? [] : jwk.roles;
 }
 
+/** A public key as a record tells it: `crv`, `kid`, `kty` and `x` and nothing else, its `kid` its own thumbprint. */
+export function isBarePublicJwk(value: unknown): value is PublicJwk {
+  if (!isRecord(value) || Object.keys(value).length !== 4) return false;
+  const { kty, crv, x, kid } = value;
+  return kty === "OKP" && crv === "Ed25519" && isPoint(x) && kid === thumbprint(x);
+}
+
+/** The key of a JWK, for {@link verifySignature}. @throws where it is none. */
+export function publicKeyOf({ kty, crv, x }: Pick<PublicJwk, "kty" | "crv" | "x">): KeyObject {
+  return createPublicKey({ key: { kty, crv, x }, format: "jwk" });
+}
+
 /**
  * Reads a JWKS (RFC 7517) into a set of trusted keys.
  *
@@ -140,12 +156,7 @@ function thumbprint(x: string): string {
 function importKey(candidate: unknown, at: string): TrustedKey {
   if (!isRecord(candidate)) throw new GateError("KEY_INVALID", `${at}: not an object`);
   const { kty, crv, x, kid, d } = candidate;
-  if (
-    kty !== "OKP" ||
-    crv !== "Ed25519" ||
-    typeof x !== "string" ||
-    !/^[A-Za-z0-9_-]{43}$/.test(x)
-  ) {
+  if (kty !== "OKP" || crv !== "Ed25519" || !isPoint(x)) {
     throw new GateError("KEY_INVALID", `${at}: not a public Ed25519 key`);
   }
   if (d !== undefined)
@@ -164,10 +175,15 @@ function importKey(candidate: unknown, at: string): TrustedKey {
     ...roles(candidate, at),
   };
   try {
-    return { key: createPublicKey({ key: { kty, crv, x }, format: "jwk" }), jwk };
+    return { key: publicKeyOf(jwk), jwk };
   } catch (cause) {
     throw new GateError("KEY_INVALID", `${at}: not a public Ed25519 key`, { cause });
   }
+}
+
+/** 32 bytes in base64url, spelt in the one way there is: the unused bits of the last digit are zero, or one key had several names. */
+function isPoint(x: unknown): x is string {
+  return typeof x === "string" && /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/.test(x);
 }
 
 function validity(

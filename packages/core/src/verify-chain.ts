@@ -3,6 +3,7 @@ import type { CompiledPolicy } from "./compiled-policy.ts";
 import { approvalFault } from "./approving.ts";
 import { genesisHash } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
+import { LOG_CHAIN } from "./policy-book.ts";
 import type {
   ApprovalReceipt,
   OpenReceipt,
@@ -106,7 +107,7 @@ function linkFault(chain: Chain, receipt: Receipt): Fault | undefined {
   if (receipt.seq > 0 && chain.prev !== undefined && receipt.prev !== chain.prev)
     return broken("prev is not the record before");
   if (receipt.ts_ms < chain.ts_ms) return broken("ts_ms is below the record before");
-  if (receipt.kind !== "policy" && (receipt.kind === "open") !== (receipt.seq === 0))
+  if (receipt.sequence_id !== LOG_CHAIN && (receipt.kind === "open") !== (receipt.seq === 0))
     return broken("open stands exactly at seq 0");
   const opened = chain.state?.opened;
   if (opened === undefined) return undefined;

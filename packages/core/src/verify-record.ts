@@ -3,6 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { canonicalize, JsonError } from "./canonical-json.ts";
 import { equalDigest, hmacHex, sha256 } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
+import { provesKey } from "./key-proof.ts";
 import {
   bodyText,
   type BodyText,
@@ -154,6 +155,9 @@ function authenticityFault(
   return (
     (key && validityFault(key, ts_ms)) ??
     (key && signatureFault(key, receipt, body, hash, evidence)) ??
+    (receipt.kind === "key" && !provesKey(receipt)
+      ? fault("BAD_SIGNATURE", "new_key_sig does not prove the new key for this log")
+      : undefined) ??
     (secret && hmac_sig !== undefined ? macFault(secret, inputOf(body), hmac_sig) : undefined)
   );
 }

@@ -42,6 +42,7 @@ const TEXTS = [
   "result_digest",
   "by",
   "reason",
+  "new_key_sig",
   "key_id",
   "sig",
   "hmac_key_id",
@@ -69,6 +70,7 @@ const anyReceipt = fc
       // Of the right shape, and of none: what is read is untrusted.
       batch: fc.oneof(anyBatch, fc.record({ path: fc.array(anyText) }), anyJson),
       ext: fc.dictionary(anyText, fc.oneof(anyText, integers), { maxKeys: 4 }),
+      new_key: fc.dictionary(anyText, anyText, { maxKeys: 4 }),
     },
     { requiredKeys: ["v"] },
   )
@@ -102,8 +104,9 @@ describe("the fixed shape", () => {
       ["sealed", true],
       ["batch", { size: 2, index: 0, path: ["a"], sig: "a" }],
       ["ext", { a: 1 }],
+      ["new_key", { x: "a" }],
     ]) as unknown as Receipt;
-    for (const name of [...TEXTS, ...INTEGERS, "sealed", "batch", "ext"]) {
+    for (const name of [...TEXTS, ...INTEGERS, "sealed", "batch", "ext", "new_key"]) {
       const without = Object.fromEntries(
         Object.entries(whole).filter(([member]) => member !== name),
       ) as unknown as Receipt;

@@ -4,6 +4,7 @@ import {
   GateError,
   generateSigningKey,
   importKeySet,
+  type JsonObject,
   type KeySet,
   type SigningKey,
   signingKey,
@@ -46,6 +47,18 @@ export async function replace(file: string, content: string): Promise<void> {
   await replaceDurably(file, content).catch((cause: unknown) => {
     throw invalidKey(file, `cannot be written: ${reasonOf(cause)}`, cause);
   });
+}
+
+/** Changes the keys of a public set; its other members are kept. Whoever calls holds the folder. @throws as {@link readKeySet}. */
+export async function changeKeySet(
+  file: string,
+  change: (keys: readonly JsonObject[]) => readonly object[],
+): Promise<void> {
+  await readKeySet(file);
+  // A key set, as was just found.
+  const document = readJson(await readText(file), file) as { readonly keys: readonly JsonObject[] };
+  const keys = change(document.keys);
+  await replace(file, `${JSON.stringify({ ...document, keys }, null, 2)}\n`);
 }
 
 /** A new Ed25519 key as PKCS #8 PEM text. */

@@ -7,9 +7,15 @@
  * where it lies, the folder was complete once, and a private file that is missing was lost, not yet to be made.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { exportKeySet, type KeySet, type PublicJwk, type SigningKey } from "@stepgate/core";
+import {
+  exportKeySet,
+  type GateError,
+  type KeySet,
+  type PublicJwk,
+  type SigningKey,
+} from "@stepgate/core";
 import {
   invalidKey,
   isThere,
@@ -25,7 +31,7 @@ import { reasonOf } from "./reading.ts";
 
 /** The names of the files in a key folder. */
 export const KEY_FILES = {
-  /** PKCS #8 PEM, mode 0600. */
+  /** PKCS #8 PEM, mode 0600. The key that took over from it is in `signing-key-2.pem`, and so on. */
   signing: "signing-key.pem",
   /** 64 hex digits, mode 0600. */
   salt: "salt-key",
@@ -48,21 +54,22 @@ export interface GateKeys {
  */
 export async function openKeyFolder(folder: string, nowMs: number): Promise<GateKeys> {
   await makeFolder(folder);
-  const path = pathsIn(folder);
-  // Looked at first, as it is written last: another process may be making the folder at this moment.
-  if (await isThere(path.public)) await mustBeComplete(path);
-  await settle(path.signing, PRIVATE, newSigningKey);
-  const signer = await readSigningKey(path.signing);
-  await settle(path.salt, PRIVATE, newSaltKey);
-  const saltKey = readSaltKey(path.salt, await readPrivate(path.salt));
-  await settle(path.public, PUBLIC, () => printKeySet(signer));
-  await mustListSigner(path.public, signer, nowMs);
+  const path = keyPaths(folder);
+  if (!(await isThere(path.public))) await completeFolder(folder, path);
+  const files = await signingFiles(folder);
+  if (files.length === 0) throw lostFile(path.signing);
+  if (!(await isThere(path.salt))) throw lostFile(path.salt);
+  const published = await readKeySet(path.public);
+  const signer = await newestListed(files, published, path.public);
+  const saltKey = await readSaltKey(path.salt);
+  mustBeValid(path.public, published.get(signer.keyId)?.jwk, nowMs);
   return { signer, saltKey };
 }
 
 /** Makes a folder of new keys. @throws GateError KEY_INVALID where one of its files is there already. */
 export async function makeKeyFolder(folder: string, nowMs: number): Promise<GateKeys> {
-  for (const file of Object.values(pathsIn(folder))) {
+  const { signing, salt, public: published } = keyPaths(folder);
+  for (const file of [signing, salt, published]) {
     if (await isThere(file)) throw invalidKey(file, "is there already; keys are never overwritten");
   }
   return openKeyFolder(folder, nowMs);
@@ -72,20 +79,57 @@ export async function makeKeyFolder(folder: string, nowMs: number): Promise<Gate
 export async function readPublicKeys(
   folder: string,
 ): Promise<{ readonly keys: readonly PublicJwk[] }> {
-  return { keys: jwksOf(await readKeySet(pathsIn(folder).public)) };
+  return { keys: jwksOf(await readKeySet(keyPaths(folder).public)) };
 }
 
-const IGNORED = `${KEY_FILES.signing}\n${KEY_FILES.salt}\n*.pem\n*.tmp\n`;
+/** The paths of a folder's files. */
+export interface KeyPaths extends Readonly<Record<keyof typeof KEY_FILES, string>> {
+  /** Held by whoever changes the folder. */
+  readonly lock: string;
+}
 
-type Paths = Readonly<Record<keyof typeof KEY_FILES, string>>;
-
-function pathsIn(folder: string): Paths {
+/** Where the files of a folder lie. */
+export function keyPaths(folder: string): KeyPaths {
   return {
     signing: join(folder, KEY_FILES.signing),
     salt: join(folder, KEY_FILES.salt),
     public: join(folder, KEY_FILES.public),
+    lock: join(folder, "keys.lock"),
   };
 }
+
+/** A private signing key of a folder. */
+export interface SigningFile {
+  readonly file: string;
+  /** The file of the key that takes over from it. */
+  readonly next: string;
+}
+
+/** The private signing keys of a folder, the oldest first: one, or two while a rotation is under way. */
+export async function signingFiles(folder: string): Promise<readonly SigningFile[]> {
+  const names = await readdir(folder).catch((cause: unknown) => {
+    throw invalidKey(folder, reasonOf(cause), cause);
+  });
+  return names
+    .flatMap((name) => {
+      const [whole, number = "1"] = /^signing-key(?:-([1-9][0-9]{0,8}))?\.pem$/.exec(name) ?? [];
+      return whole === undefined ? [] : [{ name, number: Number(number) }];
+    })
+    .toSorted((a, b) => a.number - b.number)
+    .map(({ name, number }) => ({
+      file: join(folder, name),
+      next: join(folder, `signing-key-${number + 1}.pem`),
+    }));
+}
+
+/** The 32 bytes of a salt key's file. @throws GateError KEY_INVALID. */
+export async function readSaltKey(file: string): Promise<Uint8Array> {
+  const text = await readPrivate(file);
+  if (!/^[0-9a-f]{64}\n?$/.test(text)) throw invalidKey(file, "must hold 64 hex digits");
+  return Buffer.from(text.trim(), "hex");
+}
+
+const IGNORED = `${KEY_FILES.signing}\n${KEY_FILES.salt}\nkeys.lock\n*.pem\n*.tmp\n`;
 
 /** Makes a folder for private files, unless it is there. @throws GateError KEY_INVALID. */
 export async function makeFolder(folder: string): Promise<void> {
@@ -96,14 +140,38 @@ export async function makeFolder(folder: string): Promise<void> {
   if (made !== undefined) await settle(join(folder, ".gitignore"), PUBLIC, () => IGNORED);
 }
 
-async function mustBeComplete(path: Paths): Promise<void> {
-  for (const file of [path.signing, path.salt]) {
-    if (await isThere(file)) continue;
-    throw invalidKey(
-      file,
-      `is missing beside ${KEY_FILES.public}; restore it, or begin with a new folder and a new store`,
-    );
+/** Makes what is not there yet: the first use of a folder, or one that was stopped half way. */
+async function completeFolder(folder: string, path: KeyPaths): Promise<void> {
+  const rotated = (await signingFiles(folder)).find(({ file }) => file !== path.signing);
+  if (rotated !== undefined)
+    throw invalidKey(path.public, "is missing; restore it, for it lists the keys before this one");
+  await settle(path.signing, PRIVATE, newSigningKey);
+  const signer = await readSigningKey(path.signing);
+  await settle(path.salt, PRIVATE, newSaltKey);
+  await readSaltKey(path.salt);
+  await settle(path.public, PUBLIC, () => printKeySet(signer));
+}
+
+function lostFile(file: string): GateError {
+  return invalidKey(
+    file,
+    `is missing beside ${KEY_FILES.public}; restore it, or begin with a new folder and a new store`,
+  );
+}
+
+/** The newest key that auditors can know of; one that is not listed yet belongs to a rotation under way. */
+async function newestListed(
+  files: readonly SigningFile[],
+  published: KeySet,
+  name: string,
+): Promise<SigningKey> {
+  let newest: SigningKey | undefined;
+  for (const { file } of files.toReversed()) {
+    const signer = await readSigningKey(file);
+    if (published.has(signer.keyId)) return signer;
+    newest ??= signer;
   }
+  throw invalidKey(name, `does not list the signing key ${newest?.keyId}`);
 }
 
 function jwksOf(keys: KeySet): readonly PublicJwk[] {
@@ -118,20 +186,13 @@ function printKeySet(signer: SigningKey): string {
   return `${JSON.stringify(exportKeySet([signer]), null, 2)}\n`;
 }
 
-function readSaltKey(file: string, text: string): Uint8Array {
-  if (!/^[0-9a-f]{64}\n?$/.test(text)) throw invalidKey(file, "must hold 64 hex digits");
-  return Buffer.from(text.trim(), "hex");
-}
-
 /** Receipts that no auditor could verify are better not made. */
-async function mustListSigner(file: string, signer: SigningKey, nowMs: number): Promise<void> {
-  const listed = (await readKeySet(file)).get(signer.keyId)?.jwk;
-  if (listed === undefined) throw invalidKey(file, `does not list the signing key ${signer.keyId}`);
-  if (listed.roles !== undefined)
+function mustBeValid(file: string, listed: PublicJwk | undefined, nowMs: number): void {
+  if (listed?.roles !== undefined)
     throw invalidKey(file, "lists the signing key with roles; such a key signs no receipts");
-  const { nbf = 0, exp = Infinity, revoked_from = Infinity } = listed;
-  const seconds = nowMs / 1000;
-  if (seconds >= revoked_from) throw invalidKey(file, "lists the signing key as revoked");
-  if (seconds < nbf || seconds >= exp)
+  const { nbf = 0, exp = Infinity, revoked_from } = listed ?? {};
+  if (revoked_from !== undefined)
+    throw invalidKey(file, "lists the signing key as revoked; stepgate keys rotate makes another");
+  if (nowMs < nbf * 1000 || nowMs >= exp * 1000)
     throw invalidKey(file, "lists the signing key as not valid at this time (nbf, exp)");
 }

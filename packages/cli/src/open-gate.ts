@@ -1,8 +1,8 @@
 /** A gate with batteries included: a policy file, an SQLite store and a folder of keys become a `Gate`. */
-import { hkdfSync } from "node:crypto";
 import {
   type CompiledPolicy,
   createGate,
+  deriveKeys,
   type GateParts,
   type KeySet,
   type LocalGate,
@@ -23,7 +23,7 @@ export type PolicySource = string | URL | CompiledPolicy;
 /** What `openGate` takes: the parts of core's `createGate` under shorter names, each with a default but the policy. */
 export interface OpenGateOptions extends Omit<
   GateParts,
-  "policies" | "earlier" | "store" | "signer" | "saltKey" | "approvers"
+  "policies" | "earlier" | "store" | "signer" | "successor" | "saltKey" | "approvers"
 > {
   /** One policy, or several of different `id`: then sequences are opened with a `policy_id`. */
   readonly policy: PolicySource | readonly PolicySource[];
@@ -78,11 +78,10 @@ export async function openGate(options: OpenGateOptions): Promise<OpenedGate> {
   } = options;
   const policies: CompiledPolicy[] = [];
   for (const one of [source].flat()) policies.push(await usePolicy(one));
-  const own =
-    typeof keys === "string"
-      ? await openKeyFolder(keys, (parts.clock ?? Date.now)())
-      : keysOf(keys, saltKey);
   const folder = typeof keys === "string" ? keys : undefined;
+  const read = (path: string): Promise<GateKeys> =>
+    openKeyFolder(path, (parts.clock ?? Date.now)());
+  const own = typeof keys === "string" ? await read(keys) : keysOf(keys, saltKey);
   const approvers = await approversOf(people, folder, own.signer.keyId);
   const opened = typeof store === "string" ? openStore(store) : store;
   try {
@@ -90,6 +89,8 @@ export async function openGate(options: OpenGateOptions): Promise<OpenedGate> {
     const gate = await createGate({
       ...parts,
       ...own,
+      // `stepgate keys rotate` puts the next key where the last one was.
+      ...(folder === undefined ? {} : { successor: async () => (await read(folder)).signer }),
       ...(approvers === undefined ? {} : { approvers }),
       policies,
       earlier,
@@ -179,5 +180,5 @@ function keysOf(signer: SigningKey, saltKey: Uint8Array | undefined): GateKeys {
 /** One-way and under its own label: who holds the salt key learns nothing of the signing key, nor can sign with it. */
 function deriveSaltKey({ privateKey }: SigningKey): Uint8Array {
   const seed = Buffer.from(String(privateKey.export({ format: "jwk" }).d), "base64url");
-  return new Uint8Array(hkdfSync("sha256", seed, "", "stepgate.salt/1", 32));
+  return deriveKeys(seed).saltKey;
 }

@@ -44,20 +44,29 @@ export function createGateKey(first: Signer | undefined, successor: Successor): 
       return current;
     },
     async follow(log) {
-      for (;;) {
-        const from = current;
-        const next = from && log?.replaced.get(from.keyId);
-        if (next === undefined) return;
-        const found = await signerOf(next, (keyId) => offered.get(keyId) ?? successor(keyId));
-        // What was given up while it waited must not take back what was taken in since.
-        if (current !== from) continue;
-        lost = GateError.isInstance(found) ? found : undefined;
-        if (GateError.isInstance(found)) throw found;
-        current = found;
-      }
+      const from = current;
+      const next = from && successorOf(from.keyId, log);
+      if (next === undefined) return;
+      const found = await signerOf(next, (keyId) => offered.get(keyId) ?? successor(keyId));
+      // What was given up while it waited must not take back what was taken in since.
+      if (current !== from) return;
+      lost = GateError.isInstance(found) ? found : undefined;
+      if (GateError.isInstance(found)) throw found;
+      current = found;
     },
     offer: (signer) => void offered.set(signer.keyId, signer),
   };
+}
+
+/** Who signs in place of this key, after however many handovers; `undefined` where it has handed over to nobody. */
+function successorOf(
+  keyId: string,
+  log: Pick<LogState, "replaced"> | undefined,
+): string | undefined {
+  let last: string | undefined;
+  for (let next = log?.replaced.get(keyId); next !== undefined; next = log?.replaced.get(next))
+    last = next;
+  return last;
 }
 
 /** The signer of this key, or why there is none: without it the gate has no right to sign. */

@@ -130,6 +130,7 @@ export {
 export { type Approval, type ApprovalStatement, signApproval } from "./approving.ts";
 export { type ApprovalRequest, neededApproval } from "./approval-request.ts";
 export { argsDigest } from "./digest.ts";
+export { type DerivedKeys, deriveKeys } from "./derived-keys.ts";
 export { movedCounters } from "./counters.ts";
 export { isDecimal, toDecimal } from "./decimal.ts";
 export type { PolicyStatus } from "./policy-book.ts";

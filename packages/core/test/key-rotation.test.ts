@@ -347,6 +347,23 @@ describe("another process with the same key", () => {
     expect((await ask(other, "s")).receipt?.key_id).toBe(k2.keyId);
   });
 
+  test("that missed several handovers needs the last key alone: the ones between may be gone", async () => {
+    const store = memoryStore();
+    const held = heldClock();
+    const one = await gateOn({ store });
+    const asked: string[] = [];
+    const successor = (keyId: string): SigningKey | undefined => {
+      asked.push(keyId);
+      return keyId === k3.keyId ? k3 : undefined;
+    };
+    const other = await gateOn({ store, clock: held.clock, successor });
+    await one.rotateKey(k2);
+    await one.rotateKey(k3);
+    held.pass(1_000);
+    expect((await ask(other, "s")).receipt?.key_id).toBe(k3.keyId);
+    expect(asked).toEqual([k3.keyId]);
+  });
+
   test("whose successor answers long after it was given up does not go back to that key", async () => {
     const store = memoryStore();
     const held = heldClock();

@@ -57,9 +57,10 @@ export async function rotateKeys(folder: string, options: RotationOptions): Prom
   // First of all, so that no lock is left in a folder of no keys.
   await readKeySet(path.public);
   return whileLocked(path.lock, async () => {
+    const log = options.store && (await readLog(options.store));
     const { from, to, resumed } = await keyPair(folder);
     await publish(path.public, to.key, options.nowMs);
-    const { told, ts_ms } = await tell(folder, from.key, to.key, options);
+    const { told, ts_ms } = await tell(folder, from.key, to.key, options.nowMs, log);
     const exp = await expire(path.public, from.key.keyId, ts_ms, options.overlapSeconds);
     await unlink(from.file).catch((cause: unknown) => {
       throw invalidKey(from.file, `cannot be removed: ${reasonOf(cause)}`, cause);
@@ -83,9 +84,10 @@ async function keyPair(
   if (more.length > 0)
     throw invalidKey(folder, "holds more than two signing keys; remove those that are no gate's");
   const file = made?.file ?? from.next;
+  const key = await readSigningKey(from.file);
   await settle(file, PRIVATE, newSigningKey);
   return {
-    from: { file: from.file, key: await readSigningKey(from.file) },
+    from: { file: from.file, key },
     to: { file, key: await readSigningKey(file) },
     resumed: made !== undefined,
   };
@@ -106,32 +108,39 @@ async function tell(
   folder: string,
   from: SigningKey,
   to: SigningKey,
-  { store, nowMs }: RotationOptions,
+  nowMs: number,
+  log: LogSoFar | undefined,
 ): Promise<{ readonly told: Rotation["told"]; readonly ts_ms: number }> {
-  if (store === undefined) return { told: "no store", ts_ms: nowMs };
-  const head = await headOf(store);
-  if (head.handedOver.has(to.keyId)) return { told: "yes", ts_ms: Math.max(nowMs, head.ts_ms) };
+  if (log === undefined) return { told: "no store", ts_ms: nowMs };
+  const earliest = Math.max(nowMs, log.ts_ms);
+  if (log.handedOver.has(to.keyId)) return { told: "yes", ts_ms: earliest };
   const jwk = (await readKeySet(keyPaths(folder).public)).get(from.keyId)?.jwk;
   const ends = Math.min(jwk?.exp ?? Infinity, jwk?.revoked_from === undefined ? Infinity : 0);
-  if (Math.max(nowMs, head.ts_ms) >= ends * 1000) return { told: "not valid", ts_ms: nowMs };
+  if (earliest >= ends * 1000) return { told: "not valid", ts_ms: nowMs };
   const gate = await createGate({
     policies: [],
-    earlier: await earlierPolicies(store),
-    store,
+    earlier: await earlierPolicies(log.store),
+    store: log.store,
     signer: from,
     saltKey: await readSaltKey(keyPaths(folder).salt),
-    mode: head.mode,
+    mode: log.mode,
   });
   const { ts_ms } = await gate.rotateKey(to);
   return { told: "yes", ts_ms: Math.max(nowMs, ts_ms) };
 }
 
-/** What `@log` says so far. @throws GateError INVALID_INPUT where the store has no log. */
-async function headOf(store: Store): Promise<{
+/** What the log says of this so far. */
+interface LogSoFar {
+  readonly store: Store;
   readonly mode: "enforce" | "shadow";
+  /** Of its last record. */
   readonly ts_ms: number;
+  /** The keys that were handed over to. */
   readonly handedOver: ReadonlySet<string>;
-}> {
+}
+
+/** Reads the chain `@log`. @throws GateError INVALID_INPUT where the store has none. */
+async function readLog(store: Store): Promise<LogSoFar> {
   // The store's own records; the gate checks the chain when it folds it.
   const records = (await store.read("@log", 0)).map((line) => JSON.parse(line) as Receipt);
   const last = records.at(-1);
@@ -141,6 +150,7 @@ async function headOf(store: Store): Promise<{
       "the store holds no log yet: no gate was ever opened on it",
     );
   return {
+    store,
     mode: (await store.setting("mode", "enforce")) === "shadow" ? "shadow" : "enforce",
     ts_ms: last.ts_ms,
     handedOver: new Set(records.flatMap((one) => (one.kind === "key" ? [one.new_key.kid] : []))),

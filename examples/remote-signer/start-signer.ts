@@ -1,8 +1,8 @@
 /** Starts the signer's process. A real one is started by the system, under a user of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import type { PublicJwk } from "stepgate";
 
 /** The process, and the public key that it signs with. */
@@ -13,7 +13,7 @@ export interface StartedSigner {
 
 /** Resolves once it listens on `socket`. */
 export async function startSigner(keyFile: string, socket: string): Promise<StartedSigner> {
-  const script = join(import.meta.dirname, "signer-process.ts");
+  const script = fileURLToPath(new URL("./signer-process.ts", import.meta.url));
   const child = spawn(process.execPath, [script, keyFile, socket], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -66,6 +66,7 @@ export async function approve(setup: GateSetup, given: Approval): Promise<Approv
   // Copied before the first await: what the caller changes afterwards changes nothing.
   const approval = { ...given };
   checkForm(setup, approval);
+  await setup.policies.follow(setup.clock());
   // Freshly read: the denial, and what was said of it, may have come through another gate.
   return setup.ledger.transact(
     approval.sequence_id,

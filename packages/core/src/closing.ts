@@ -36,6 +36,7 @@ export async function recordOutcome(
   const hash = hashOfAllow(allow);
   const { receipt } = allow;
   const draft = outcomeDraft(setup, receipt, hash, note);
+  await setup.policies.follow(setup.clock());
   return closeAllow(setup, receipt.sequence_id, hash, (state) => {
     const key = argsKey(setup.saltKey, identityOf(state), receipt.nonce ?? "");
     if (!equalDigest(key, allow.args_key))
@@ -54,6 +55,7 @@ export async function sealSequence(
   if (typeof reason !== "string" || !/^[\x20-\x7e]{1,200}$/.test(reason))
     throw new GateError("INVALID_INPUT", "reason: 1 to 200 printable ASCII characters");
   if (!isIdentifier(by)) throw new GateError("INVALID_INPUT", "by: must be an identifier");
+  await setup.policies.follow(setup.clock());
   return setup.ledger.transact(sequenceId, (state) => {
     if (state === undefined)
       throw new GateError("NOT_OPENED", `sequence '${sequenceId}' was not opened`);

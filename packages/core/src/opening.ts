@@ -102,6 +102,7 @@ export async function addContext(
   context: Context,
 ): Promise<OpenReceipt | ContextReceipt> {
   const text = contextText(context);
+  await setup.policies.follow(setup.clock());
   // Freshly read: another gate may have added since, and then the same content is news.
   return setup.ledger.transact(sequenceId, (state) => planContext(setup, sequenceId, state, text), {
     fresh: true,

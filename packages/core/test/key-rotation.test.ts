@@ -1,10 +1,14 @@
 /** Keys over their life: the next one takes over by a record of `@log` that informs, and extends nobody's trust. */
 import { createHash, randomBytes, sign as signBytes } from "node:crypto";
+import { approversOf, person } from "@stepgate/contract";
 import { compilePolicy } from "@stepgate/policy";
 import { describe, expect, test } from "vitest";
 import {
+  type Allow,
+  type ApprovalRequest,
   createGate,
   type Decision,
+  type Deny,
   type GateParts,
   generateSigningKey,
   importKeySet,
@@ -26,13 +30,15 @@ import { signingInput } from "../src/receipt.ts";
 import { faultyStore } from "./faulty-store.ts";
 import { heldClock } from "./held-clock.ts";
 
-const policy = compilePolicy({
+const DOCUMENT = {
   schema: "stepgate.policy/1",
   id: "p",
   version: "1",
   sequence: "a, b, c",
   functions: { a: ["DO"], b: ["DO"], c: ["DO"] },
-});
+};
+const PAY = { function: "b", action: "DO", approval: { by: ["finance"] } };
+const policy = compilePolicy(DOCUMENT);
 const saltKey = randomBytes(32);
 const [k1, k2, k3] = [generateSigningKey(), generateSigningKey(), generateSigningKey()];
 
@@ -73,10 +79,10 @@ function handover(
   signer: SigningKey,
   next: PublicJwk,
   prover: SigningKey,
-  change: { readonly log_id?: string; readonly proof_log?: string } & object = {},
+  change: Readonly<Record<string, unknown>> = {},
 ): Receipt {
   const { proof_log = "log-1", ...members } = change;
-  const proof = `stepgate.key/1\n${proof_log}\n${next.kid}`;
+  const proof = `stepgate.key/1\n${String(proof_log)}\n${next.kid}`;
   const { kty, crv, x, kid } = next;
   const body = {
     v: "stepgate.receipt/1",
@@ -345,6 +351,30 @@ describe("another process with the same key", () => {
     expect(ran).toBe(false);
     successor = () => k2;
     expect((await ask(other, "s")).receipt?.key_id).toBe(k2.keyId);
+  });
+
+  test("follows in whatever it signs, so that a late outcome is not signed by a key that has ended", async () => {
+    const ann = person("finance");
+    const approvable = compilePolicy({ ...DOCUMENT, version: "2", tools: { pay: PAY } });
+    type Act = (gate: LocalGate, allow: Allow, denial: Deny) => Promise<Receipt>;
+    const acts: readonly Act[] = [
+      (gate, allow) => gate.outcome(allow, { status: "succeeded" }),
+      (gate) => gate.seal("s", "enough"),
+      (gate) => gate.addContext("s", { more: 1 }),
+      (gate, _allow, { approval }) => gate.approve(ann.approve(approval as ApprovalRequest)),
+    ];
+    for (const act of acts) {
+      const store = memoryStore();
+      const held = heldClock();
+      const shared = { store, policies: [approvable], approvers: approversOf(ann) };
+      const other = await gateOn({ ...shared, clock: held.clock, successor: () => k2 });
+      const allow = (await ask(other, "s")) as Allow;
+      const denial = (await other.decide({ sequence_id: "s", tool: "pay", args: {} })) as Deny;
+      expect([said(allow), said(denial)]).toEqual(["ALLOW", "APPROVAL_REQUIRED"]);
+      await (await gateOn(shared)).rotateKey(k2);
+      held.pass(1_000);
+      expect((await act(other, allow, denial)).key_id).toBe(k2.keyId);
+    }
   });
 
   test("that missed several handovers needs the last key alone: the ones between may be gone", async () => {

@@ -3,6 +3,7 @@ import {
   type CompiledPolicy,
   createGate,
   deriveKeys,
+  GateError,
   type GateParts,
   type KeySet,
   type LocalGate,
@@ -99,6 +100,7 @@ export async function openGate(options: OpenGateOptions): Promise<OpenedGate> {
     return Object.freeze({
       ...gate,
       activate: async (next: PolicySource) => gate.activate(await usePolicy(next)),
+      ...(folder === undefined ? {} : { rotateKey: () => refuseRotation(folder) }),
     });
   } catch (error) {
     if (opened !== store) await opened.close();
@@ -175,6 +177,17 @@ function keysOf(signer: SigningKey, saltKey: Uint8Array | undefined): GateKeys {
       "openGate: keys must be a signing key in this process; for another signer use createGate",
     );
   return { signer, saltKey: saltKey ?? deriveSaltKey(signer) };
+}
+
+/** A key that only this process had would be gone with it, and the log says that no other may sign. */
+function refuseRotation(folder: string): Promise<never> {
+  const mend = `stepgate keys rotate ${folder} --store URL; this gate follows within a second`;
+  return Promise.reject(
+    new GateError(
+      "UNSUPPORTED",
+      `the keys of this gate are in ${folder}, so rotate them there: ${mend}`,
+    ),
+  );
 }
 
 /** One-way and under its own label: who holds the salt key learns nothing of the signing key, nor can sign with it. */

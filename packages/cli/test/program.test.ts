@@ -14,7 +14,8 @@ describe("usage errors end with 2 and say nothing on stdout", () => {
     [["check", "p.yaml", "--format", "xml"], "Allowed choices are pretty, json, github, sarif"],
     [["receipts", "--nope"], "unknown option '--nope'"],
     [["receipts", "more"], "too many arguments"],
-    [["keys", "rotate"], "unknown command 'rotate'"],
+    [["keys", "turn"], "unknown command 'turn'"],
+    [["keys", "revoke"], "missing required argument 'kid'"],
     [["keys"], "Usage: stepgate keys"],
     [[], "Usage: stepgate [options]"],
   ])("%j", async (args, message) => {

@@ -175,6 +175,33 @@ describe("keys rotate", () => {
     await mustBeSound(place);
   });
 
+  test("a gate on a folder takes no key from its own process, which would be lost with it", async () => {
+    const place = await usedPlace();
+    const gate = await gateIn(place);
+    await expect(gate.rotateKey(generateSigningKey())).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+      message: expect.stringContaining(`stepgate keys rotate ${place.keys}`),
+    });
+    expect(await handovers(place)).toEqual([]);
+    await gate.close();
+  });
+
+  test("is told to the log of a shadow run as well", async () => {
+    const cwd = temporaryFolder({ "policy.yaml": POLICY });
+    const place = { cwd, keys: join(cwd, "keys"), db: join(cwd, "gate.db") };
+    const policy = join(cwd, "policy.yaml");
+    const shadow = {
+      policy,
+      store: `sqlite:${place.db}`,
+      keys: place.keys,
+      mode: "shadow",
+    } as const;
+    await (await openGate(shadow)).close();
+    await rotate(place);
+    expect(await handovers(place)).toHaveLength(1);
+    await mustBeSound(place);
+  });
+
   test("a gate whose folder lost the next key denies, and runs nothing", async () => {
     const place = await usedPlace();
     let ahead = 0;

@@ -5,6 +5,8 @@
  * Each file appears at once and whole, because it is written under another name and then linked, which fails where the
  * name is taken. So of two processes that start together both read what the first one made. `keys.json` comes last:
  * where it lies, the folder was complete once, and a private file that is missing was lost, not yet to be made.
+ *
+ * Of several signing keys the newest that `keys.json` lists signs; `rotate-keys` says how they come and go.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir } from "node:fs/promises";

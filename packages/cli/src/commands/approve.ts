@@ -12,6 +12,7 @@ import { type Acting, openActingGate } from "../acting-gate.ts";
 import { checkedArguments, findDenial, rolesFor } from "../approval-denial.ts";
 import { APPROVERS_FILE } from "../approver-keys.ts";
 import { readSigningKey } from "../key-file.ts";
+import { durationOf } from "../duration.ts";
 import { DEFAULT_KEYS } from "../open-gate.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import type { Define } from "../program.ts";
@@ -51,7 +52,7 @@ export function addApprove(program: Command, define: Define): void {
 }
 
 async function approve(output: Output, options: ApproveOptions): Promise<ExitCode> {
-  const lasts = durationOf(options.expires);
+  const lasts = durationOf("--expires", options.expires);
   const key = await readSigningKey(options.key);
   const approvers = options.approvers ?? join(options.keys, APPROVERS_FILE);
   const store = openExistingStore(options.store);
@@ -83,23 +84,6 @@ async function approve(output: Output, options: ApproveOptions): Promise<ExitCod
   } finally {
     await store.close();
   }
-}
-
-const UNITS: ReadonlyMap<string, number> = new Map([
-  ["s", 1000],
-  ["m", 60_000],
-  ["h", 3_600_000],
-  ["d", 86_400_000],
-]);
-
-/** A longer one than any sequence needs, and still a time that a date can hold. */
-const MAX_MS = 366 * 86_400_000;
-
-function durationOf(text: string): number {
-  const [, count, unit = ""] = /^([1-9]\d{0,8})([smhd])$/.exec(text) ?? [];
-  const ms = Number(count) * (UNITS.get(unit) ?? Number.NaN);
-  if (ms <= MAX_MS) return ms;
-  throw new GateError("INVALID_INPUT", `--expires ${text}: write 90s, 15m, 1h or 2d; at most 366d`);
 }
 
 async function argumentsOf(

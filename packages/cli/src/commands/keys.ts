@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { GateError } from "@stepgate/core";
 import { type Command, Option } from "commander";
 import { APPROVERS_FILE, makeApproverKey } from "../approver-keys.ts";
+import { durationOf } from "../duration.ts";
 import { KEY_FILES, makeKeyFolder, readPublicKeys } from "../key-folder.ts";
 import { DEFAULT_KEYS } from "../open-gate.ts";
 import type { ExitCode, Output } from "../output.ts";
@@ -51,9 +52,9 @@ export function addKeys(program: Command, define: Define): void {
     .argument("[folder]", "the folder of keys", DEFAULT_KEYS)
     .option("--store <url>", "sqlite:PATH, whose log is to tell of it")
     .option(
-      "--overlap <seconds>",
-      "how long gates that have not taken the new key may use the old one",
-      "3600",
+      "--overlap <duration>",
+      "how long gates that have not taken the new key may use the old one: 90s, 15m, 1h or 2d",
+      "1h",
     );
   define(rotate, rotateFolder);
   const revoke = keys
@@ -112,13 +113,12 @@ async function rotateFolder(
   folder: string,
   { store: url, overlap }: { readonly store?: string; readonly overlap: string },
 ): Promise<ExitCode> {
-  if (!/^[0-9]{1,9}$/.test(overlap))
-    throw new GateError("INVALID_INPUT", `keys rotate: --overlap ${overlap}: whole seconds`);
+  const overlapSeconds = durationOf("--overlap", overlap) / 1000;
   const store = url === undefined ? undefined : openExistingStore(url);
   try {
     const made = await rotateKeys(folder, {
       nowMs: Date.now(),
-      overlapSeconds: Number(overlap),
+      overlapSeconds,
       ...(store === undefined ? {} : { store }),
     });
     const { from, to, file, exp, told, resumed } = made;

@@ -72,7 +72,7 @@ export function signingKey(source: KeyObject | string): SigningKey {
 }
 
 /** Checks an Ed25519 signature of 64 bytes over `input`; anything else is false. */
-export function verifySignature(key: KeyObject, input: Uint8Array, signature: Uint8Array): boolean {
+function verifySignature(key: KeyObject, input: Uint8Array, signature: Uint8Array): boolean {
   return signature.length === 64 && verify(null, input, key, signature);
 }
 
@@ -103,7 +103,7 @@ export function isBarePublicJwk(value: unknown): value is PublicJwk {
   return kty === "OKP" && crv === "Ed25519" && isPoint(x) && kid === thumbprint(x);
 }
 
-/** The key of a JWK, for {@link verifySignature}. @throws where it is none. */
+/** The key of a JWK, for {@link verifyText}. @throws where it is none. */
 export function publicKeyOf({ kty, crv, x }: Pick<PublicJwk, "kty" | "crv" | "x">): KeyObject {
   return createPublicKey({ key: { kty, crv, x }, format: "jwk" });
 }

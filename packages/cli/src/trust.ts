@@ -19,17 +19,14 @@ export interface TrustOptions {
   readonly hmacKey: readonly string[];
 }
 
-/** Adds `--keys`, `--require` and `--hmac-key`. */
-export function addTrustOptions(command: Command): Command {
+/** Adds `--keys`, `--require` and `--hmac-key`; `--keys` must be given unless the command says what it is `otherwise`. */
+export function addTrustOptions(command: Command, otherwise?: string): Command {
+  const keys = new Option(
+    "--keys <jwks>",
+    `the public keys that are trusted, the gate's and the approvers', from outside the receipts (repeatable${otherwise === undefined ? "" : `; default: ${otherwise}`})`,
+  ).argParser(append);
   return command
-    .addOption(
-      new Option(
-        "--keys <jwks>",
-        "the public keys that are trusted, the gate's and the approvers', from outside the receipts (repeatable)",
-      )
-        .argParser(append)
-        .makeOptionMandatory(),
-    )
+    .addOption(otherwise === undefined ? keys.makeOptionMandatory() : keys)
     .addOption(
       new Option("--require <kind>", "what every record must carry")
         .choices(["ed25519", "hmac"])

@@ -132,6 +132,25 @@ describe("receipts", () => {
     );
   });
 
+  test("as JSONL refuse options that would not be heeded", async () => {
+    const folder = await decidedFolder();
+    const keys = join(folder, ".stepgate", "keys.json");
+    for (const stray of [
+      ["--keys", keys],
+      ["--require", "ed25519"],
+      ["--hmac-key", "a=b"],
+    ])
+      expect(await stepgateIn("receipts", "--store", storeIn(folder), ...stray)).toEqual({
+        code: 2,
+        stdout: "",
+        stderr:
+          "receipts: JSONL is not verified by its export: write it to a file, and use stepgate verify\n",
+      });
+    const key = join(folder, ".stepgate", "signing-key.pem");
+    const keyed = await stepgateIn("receipts", "--store", storeIn(folder), "--key", key);
+    expect(keyed.stderr).toBe("receipts: --key goes with --format in-toto\n");
+  });
+
   test("into a pipe whose reader leaves end without a stack trace", async () => {
     const cwd = temporaryFolder();
     const store = sqliteStore(join(cwd, "stepgate.db"));

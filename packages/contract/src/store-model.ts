@@ -1,4 +1,5 @@
 /** A store against a model of it: what a store is, in the plainest words, and random histories that both live through. */
+import { hash } from "node:crypto";
 import fc from "fast-check";
 import {
   type Append,
@@ -19,6 +20,8 @@ export interface StoreModel {
   readonly documents: Map<string, string>;
   readonly settings: Map<string, string>;
   readonly counts: Counts;
+  /** Sequence and `seq` of the records with a leaf index, in order of it. */
+  readonly leaves: string[];
 }
 
 /** The store under test; `reopen` puts another object in its place. */
@@ -31,7 +34,7 @@ type StoreCommand = fc.AsyncCommand<StoreModel, RealStore>;
 
 /** A model of an empty store. */
 export function emptyModel(): StoreModel {
-  return { log: [], documents: new Map(), settings: new Map(), counts: new Map() };
+  return { log: [], documents: new Map(), settings: new Map(), counts: new Map(), leaves: [] };
 }
 
 /** Random histories: appends right, late, early, repeated and replayed, reads of every kind, and new starts. */
@@ -45,6 +48,7 @@ export function storeCommands(): fc.Arbitrary<Iterable<StoreCommand>> {
         .map((call) => readCommand(...call)),
       fc.tuple(word, word).map((call) => settingCommand(...call)),
       word.map((digest) => keepCommand(digest)),
+      fc.tuple(fc.integer({ min: 1, max: 4 }), fc.boolean()).map((call) => indexCommand(...call)),
       fc.constant(lookCommand()),
       fc.constant(reopenCommand()),
     ],
@@ -182,11 +186,37 @@ function keepCommand(digest: string): StoreCommand {
   });
 }
 
+/** Indexes what the store names; at a stale size it must be refused. */
+function indexCommand(count: number, stale: boolean): StoreCommand {
+  return command(`index(${count}, ${stale})`, async ({ log, leaves }, { store }) => {
+    const { size, records } = await store.unindexed(count);
+    expect([size, records.length]).toEqual([
+      leaves.length,
+      Math.min(count, log.length - leaves.length),
+    ]);
+    const [first, ...rest] = records.map(({ sequence_id, seq, line }) => {
+      return { sequence_id, seq, hash: hash("sha256", line) };
+    });
+    if (first === undefined) return;
+    const indexing = {
+      size: stale ? size + 1 : size,
+      leaves: [first, ...rest],
+      nodes: [],
+    } as const;
+    expect(await store.index(indexing)).toBe(stale ? "lost" : "won");
+    if (!stale) leaves.push(...records.map(({ sequence_id, seq }) => `${sequence_id} ${seq}`));
+  });
+}
+
 function lookCommand(): StoreCommand {
   return command("look", async (model, { store }) => {
     expect(await Array.fromAsync(store.lines())).toEqual(
       model.log.map(({ record }) => record.line),
     );
+    for (const { sequence_id, record } of model.log) {
+      const leaf = model.leaves.indexOf(`${sequence_id} ${record.seq}`);
+      expect(await store.leaf(sequence_id, record.seq)).toBe(leaf < 0 ? undefined : leaf);
+    }
     expect((await Array.fromAsync(store.openAllows())).toSorted(byHash)).toEqual(
       openAllowsOf(model).toSorted(byHash),
     );

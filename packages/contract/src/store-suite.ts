@@ -7,6 +7,7 @@ import { counterTests } from "./counter-suite.ts";
 import { counting, sampleRecord } from "./sample-record.ts";
 import { chainOf, emptyModel, modelAppend, storeCommands, type StoreModel } from "./store-model.ts";
 import { raceForOneLimit, raceForOneNonce, raceForOnePlace } from "./store-races.ts";
+import { treeTests } from "./tree-suite.ts";
 
 /** A store with an empty log, and what else can be done with that log. */
 export interface StoreFixture {
@@ -43,6 +44,7 @@ export function testStore(name: string, open: () => Promise<StoreFixture>): void
     describe("documents and settings", () => keepingTests(storeTest));
     describe("ALLOWs without an outcome", () => openAllowTests(storeTest));
     describe("counters", () => counterTests(storeTest));
+    describe("the log's tree", () => treeTests(storeTest));
     describe("races", () => raceTests(storeTest, open));
     describe("any history", () => historyTests(open));
   });

@@ -111,10 +111,16 @@ export {
   type AppendResult,
   type CounterStep,
   FORGOTTEN_AFTER_MS,
+  type Indexing,
+  type Leaf,
+  type LogEnd,
+  type NodePlace,
   type OpenAllow,
   type PlacedRecord,
   type Store,
   type StoredDocument,
+  type TreeNode,
+  type Unindexed,
 } from "./store.ts";
 export { type Fault, type Finding, FINDING_CODES, type FindingCode } from "./finding.ts";
 export {

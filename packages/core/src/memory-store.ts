@@ -3,6 +3,9 @@ import { movedCounters } from "./counters.ts";
 import type {
   Append,
   AppendResult,
+  Indexing,
+  Leaf,
+  LogEnd,
   OpenAllow,
   PlacedRecord,
   Store,
@@ -19,7 +22,11 @@ export function memoryStore(): Store {
   const settings = new Map<string, string>();
   const documents = new Map<string, string>();
   const chains = new Map<string, Chain>();
-  const log: string[] = [];
+  /** In the order of commits, which is that of leaf indexes: side by side the records and their sequences. */
+  const log: PlacedRecord[] = [];
+  const sequences: string[] = [];
+  const leaves = new Map<PlacedRecord | undefined, number>();
+  const levels: string[][] = [[]];
   const open = new Map<string, OpenAllow>();
   const counters = new Map<string, string>();
 
@@ -46,11 +53,33 @@ export function memoryStore(): Store {
 
   function place(sequence_id: string, chain: Chain, record: PlacedRecord): void {
     chain.records.push(record);
-    log.push(record.line);
+    log.push(record);
+    sequences.push(sequence_id);
     if (record.nonce !== undefined) chain.nonces.add(record.nonce);
     if (record.opens !== undefined)
       open.set(record.hash, { sequence_id, hash: record.hash, ...record.opens });
     if (record.closes !== undefined) open.delete(record.closes);
+  }
+
+  function unindexed(count: number): LogEnd {
+    const size = levels[0]?.length ?? 0;
+    const records = log.slice(size, size + count).map(({ seq, line }, at) => {
+      return { sequence_id: sequences[size + at] ?? "", seq, line };
+    });
+    return { size, records };
+  }
+
+  function index({ size, leaves: next, nodes }: Indexing): "won" | "lost" {
+    const [bottom = []] = levels;
+    const isNext = ({ sequence_id, seq }: Leaf, at: number): boolean =>
+      sequences[size + at] === sequence_id && log[size + at]?.seq === seq;
+    if (bottom.length !== size || !next.every(isNext)) return "lost";
+    for (const { hash } of next) {
+      leaves.set(log[bottom.length], bottom.length);
+      bottom.push(hash);
+    }
+    for (const node of nodes) (levels[node.level] ??= [])[node.index] = node.hash;
+    return "won";
   }
 
   function keep(texts: readonly StoredDocument[]): void {
@@ -68,7 +97,7 @@ export function memoryStore(): Store {
       return records.slice(from, from + count).map(({ line }) => line);
     },
     async *lines() {
-      for (let i = 0; i < log.length; i++) yield log[i] as string;
+      for (let i = 0; i < log.length; i++) yield (log[i] as PlacedRecord).line;
     },
     async keep(texts) {
       keep(texts);
@@ -85,6 +114,10 @@ export function memoryStore(): Store {
     async *openAllows() {
       yield* open.values();
     },
+    unindexed: async (count) => unindexed(count),
+    index: async (indexing) => index(indexing),
+    nodes: async (places) => places.map((place) => levels[place.level]?.[place.index]),
+    leaf: async (sequenceId, seq) => leaves.get(chains.get(sequenceId)?.records[seq]),
     async close() {},
   };
 }

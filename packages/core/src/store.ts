@@ -5,6 +5,10 @@
  * must get right is this: **of any two appends for the same place (`sequence_id`, `seq`), at most one is won**, whether
  * they come through one object, several, or several processes. An append is all or nothing and, once `won`, durable.
  * Records are never changed and never removed.
+ *
+ * A store also keeps the tree of the log of logs (receipt.md), of which it knows nothing but this: **each record gets at
+ * most one leaf index, indexes are given from 0 on without a gap, and what was given stands.** They are not given at
+ * append, for where commits are concurrent nobody knows an order of them; `index` gives them later, under a lock.
  */
 
 /** One record at its place: the canonical line that was signed, and what a store may index without parsing it. */
@@ -74,6 +78,49 @@ export interface OpenAllow {
   readonly expires_ms: number;
 }
 
+/** A committed record that has no leaf index. */
+export interface Unindexed {
+  readonly sequence_id: string;
+  readonly seq: number;
+  readonly line: string;
+}
+
+/** Where the log's tree ends. */
+export interface LogEnd {
+  /** How many records have a leaf index. */
+  readonly size: number;
+  /** Records that have none; those of one sequence without a gap and in order of `seq`. */
+  readonly records: readonly Unindexed[];
+}
+
+/** The place of a node: the `index`-th subtree of 2^`level` leaves, both from 0. Leaves are of level 0. */
+export interface NodePlace {
+  readonly level: number;
+  readonly index: number;
+}
+
+/** The root of a subtree that is full, and therefore never changes. */
+export interface TreeNode extends NodePlace {
+  /** 64 lower-case hex digits. */
+  readonly hash: string;
+}
+
+/** A record as a leaf. */
+export interface Leaf {
+  readonly sequence_id: string;
+  readonly seq: number;
+  /** The record hash without its prefix: 64 lower-case hex digits. */
+  readonly hash: string;
+}
+
+/** The next leaves of the tree, and every node above level 0 that is full with them. */
+export interface Indexing {
+  /** The size of the tree that they follow. */
+  readonly size: number;
+  readonly leaves: readonly [Leaf, ...Leaf[]];
+  readonly nodes: readonly TreeNode[];
+}
+
 /** See the top of this file for the promises. Methods reject only when the store cannot be used at all. */
 export interface Store {
   /** Keeps `value` under `name` unless one is kept already, and resolves to the one that stands. Atomic. */
@@ -81,7 +128,10 @@ export interface Store {
   append(append: Append): Promise<AppendResult>;
   /** Lines of one sequence in order of `seq`, from `from` on, at most `count`; empty where there is none. */
   read(sequenceId: string, from: number, count?: number): Promise<readonly string[]>;
-  /** Every line of the log, sequences interleaved as they were committed; a sequence's own in order of `seq`. */
+  /**
+   * Every line of the log: first those with a leaf index, in its order, then the others, sequences interleaved as they
+   * were committed. A sequence's own are always in order of `seq`.
+   */
   lines(): AsyncIterable<string>;
   /** Keeps documents by digest; keeping one again changes nothing. */
   keep(documents: readonly StoredDocument[]): Promise<void>;
@@ -90,5 +140,17 @@ export interface Store {
   counters(names: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Every ALLOW without an outcome. */
   openAllows(): AsyncIterable<OpenAllow>;
+  /** Where the log's tree ends, and at most `count` of the records to index next. */
+  unindexed(count: number): Promise<LogEnd>;
+  /**
+   * Gives leaf indexes from `size` on and keeps the nodes, all or nothing. `won`: durable. `lost`: the tree is not of
+   * that size any more, or these are not records that {@link Store.unindexed} names now; ask it again. Of any two for one
+   * size, at most one is won. A rejection may come after the fact: the size tells.
+   */
+  index(indexing: Indexing): Promise<"won" | "lost">;
+  /** The hashes of nodes, leaves among them; `undefined` for one that is not kept. In the order of the places. */
+  nodes(places: readonly NodePlace[]): Promise<readonly (string | undefined)[]>;
+  /** The leaf index of a record; `undefined` where it has none yet, or there is no such record. */
+  leaf(sequenceId: string, seq: number): Promise<number | undefined>;
   close(): Promise<void>;
 }

@@ -29,6 +29,11 @@ export interface LogStatements {
   readonly counter: StatementSync;
   readonly count: StatementSync;
   readonly forget: StatementSync;
+  readonly size: StatementSync;
+  readonly unindexed: StatementSync;
+  readonly position: StatementSync;
+  readonly node: StatementSync;
+  readonly grow: StatementSync;
 }
 
 /** Prepares {@link LogStatements} on an opened log. */
@@ -61,6 +66,13 @@ export function logStatements(database: DatabaseSync): LogStatements {
     forget: prepare(
       `DELETE FROM counter WHERE name IN (SELECT name FROM counter WHERE until_ms < ? ORDER BY until_ms LIMIT ${FORGOTTEN_AT_ONCE})`,
     ),
+    size: prepare("SELECT place + 1 AS size FROM node WHERE level = 0 ORDER BY place DESC LIMIT 1"),
+    unindexed: prepare(
+      "SELECT sequence_id, seq, line FROM record WHERE position > ? ORDER BY position LIMIT ?",
+    ),
+    position: prepare("SELECT position FROM record WHERE sequence_id = ? AND seq = ?"),
+    node: prepare("SELECT hash FROM node WHERE level = ? AND place = ?"),
+    grow: prepare("INSERT INTO node (level, place, hash) VALUES (?, ?, ?)"),
   };
 }
 

@@ -7,20 +7,37 @@ import { isBusy } from "./patience.ts";
 
 /** "Step" in ASCII, at offset 68 of the file: tells our files from other programs' (`PRAGMA application_id`). */
 const APPLICATION_ID = 0x53_74_65_70;
-const SCHEMA_VERSION = 2;
-/** The one before counters; a log of it is brought up to date where it is opened. */
-const SCHEMA_WITHOUT_COUNTERS = 1;
+const SCHEMA_VERSION = 3;
 const OPENING_TIMEOUT_MS = 5000;
 
 /** Totals are text, for they are decimals of any length; the index finds windows that ended. */
 const COUNTERS = `
   CREATE TABLE counter (name TEXT PRIMARY KEY, total TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE INDEX counter_end ON counter (until_ms);
-  PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
 /**
- * Positions count commits: only the holder of the write lock gives one out, and no row is ever removed. ALLOWs without an
+ * The nodes of the log's tree, 32 bytes each, every one of them full and so for ever the same. Those of level 0 are the
+ * leaves: leaf indexes are given in the order of positions, so that the leaf of position p has index p - 1, and there are
+ * as many as records with an index.
+ */
+const TREE = `
+  CREATE TABLE node (
+    level INTEGER NOT NULL CHECK (level >= 0),
+    place INTEGER NOT NULL CHECK (place >= 0),
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (level, place)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER node_stays BEFORE DELETE ON node BEGIN SELECT RAISE(ABORT, 'nodes are never removed'); END;
+  CREATE TRIGGER node_stands BEFORE UPDATE ON node BEGIN SELECT RAISE(ABORT, 'nodes are never changed'); END;
+`;
+
+/** What each version added to the one before, from version 2 on: a log of an older one is brought up to date when it is opened. */
+const ADDITIONS = [COUNTERS, TREE];
+
+/**
+ * Positions count commits: only the holder of the write lock gives one out, and no row is ever removed, so that they run
+ * from 1 without a gap. ALLOWs without an
  * outcome stand in a table of their own, because an index over records would grow with the log or need records that
  * change; so a start reads as many rows as there are open ALLOWs, however long the log.
  */
@@ -45,7 +62,6 @@ const SCHEMA = `
   CREATE TABLE document (digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
   CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA application_id = ${APPLICATION_ID};
-  ${COUNTERS}
 `;
 
 /** Opens or begins the log at `path`. The connection never blocks on a lock; callers wait with `patiently`. */
@@ -105,7 +121,7 @@ function mustBeOurs(database: DatabaseSync, file: string): void {
   const { application, version, tables } = look(database);
   if (application !== APPLICATION_ID && (application !== 0 || tables !== 0))
     throw cannotOpen(file, "it is another program's database");
-  const known = version === SCHEMA_VERSION || version === SCHEMA_WITHOUT_COUNTERS;
+  const known = Number(version) >= 1 && Number(version) <= SCHEMA_VERSION;
   if (application === APPLICATION_ID && !known) {
     throw cannotOpen(
       file,
@@ -164,8 +180,16 @@ function begin(database: DatabaseSync): void {
 }
 
 function missing(database: DatabaseSync): string | undefined {
-  if (pragma(database, "application_id") !== APPLICATION_ID) return SCHEMA;
-  return pragma(database, "user_version") === SCHEMA_VERSION ? undefined : COUNTERS;
+  const isNew = pragma(database, "application_id") !== APPLICATION_ID;
+  const version = isNew ? 1 : Number(pragma(database, "user_version"));
+  if (version === SCHEMA_VERSION) return undefined;
+  const additions = ADDITIONS.slice(version - 1);
+  const steps = [
+    ...(isNew ? [SCHEMA] : []),
+    ...additions,
+    `PRAGMA user_version = ${SCHEMA_VERSION}`,
+  ];
+  return steps.join("\n");
 }
 
 function pragma(database: DatabaseSync, name: string): unknown {

@@ -2,6 +2,7 @@
 import {
   type Append,
   GateError,
+  type Indexing,
   isDecimal,
   type OpenAllow,
   type Store,
@@ -10,6 +11,7 @@ import {
 import { appendRecords, type LogStatements, logStatements, totalOf } from "./append-records.ts";
 import { openDatabase } from "./database.ts";
 import { groupCommit } from "./group-commit.ts";
+import { indexRecords, leafOf, logEnd, nodeAt } from "./index-records.ts";
 import { patiently } from "./patience.ts";
 
 /** Where the log lies, and how long to wait for another process that writes to it. */
@@ -94,6 +96,13 @@ export function sqliteStore(where: string | SqliteStoreOptions): Store {
           ),
       ),
     openAllows: () => openAllows(log, query),
+    unindexed: (count) => query(() => logEnd(log, count)),
+    async index(indexing) {
+      mustBeIndexing(indexing);
+      return change(() => indexRecords(log, indexing));
+    },
+    nodes: (places) => query(() => places.map((place) => nodeAt(log, place))),
+    leaf: (sequenceId, seq) => query(() => leafOf(log, sequenceId, seq)),
     async close() {
       await commits.drained();
       if (database.isOpen) database.close();
@@ -158,6 +167,18 @@ function mustBeStorable({ sequence_id, records, documents = [], counters = [] }:
     if (!Number.isSafeInteger(at_ms) || !Number.isSafeInteger(until_ms))
       throw new TypeError("at_ms and until_ms must be whole milliseconds");
   }
+}
+
+/** Refused before it joins a transaction, as is an append. */
+function mustBeIndexing({ size, leaves, nodes }: Indexing): void {
+  const isPlace = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+  const isNode = ({ hash }: { readonly hash: string }): boolean => /^[0-9a-f]{64}$/.test(hash);
+  mustBeText(...leaves.map(({ sequence_id }) => sequence_id));
+  if (![size, ...leaves.map(({ seq }) => seq)].every(isPlace))
+    throw new TypeError("size and seq must be whole numbers from 0 on");
+  if (!nodes.every(({ level, index }) => isPlace(level) && level > 0 && isPlace(index)))
+    throw new TypeError("a node has a level from 1 and an index from 0 on");
+  if (![...leaves, ...nodes].every(isNode)) throw new TypeError("a node's hash is 64 hex digits");
 }
 
 function mustBeDocument({ digest, text }: StoredDocument): void {

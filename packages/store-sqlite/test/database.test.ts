@@ -79,9 +79,9 @@ test("a log of a later schema is refused, with both versions", async () => {
   const { path, open } = newLog();
   await open().close();
   const later = new DatabaseSync(path);
-  later.exec("PRAGMA user_version = 3");
+  later.exec("PRAGMA user_version = 4");
   later.close();
-  expect(unavailable(path)).toMatch(/its schema is version 3, and this program knows version 2$/);
+  expect(unavailable(path)).toMatch(/its schema is version 4, and this program knows version 3$/);
 });
 
 test("a log of the schema before counters is brought up to date, with everything that it holds", async () => {
@@ -107,6 +107,46 @@ test("a log of the schema before counters stays as it was where it cannot be bro
   const before = schemaOf(path);
   expect(unavailable(path)).toMatch(/index counter_end already exists$/);
   expect(schemaOf(path)).toEqual(before);
+});
+
+test("a log of the schema before the tree is brought up to date, and its records take their leaf indexes", async () => {
+  const { path, open } = newLog();
+  writeWithoutCounters(path, "{}");
+  const old = new DatabaseSync(path);
+  old.exec(`
+    CREATE TABLE counter (name TEXT PRIMARY KEY, total TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX counter_end ON counter (until_ms);
+    INSERT INTO counter VALUES ('c', '1', ${AT_MS});
+    PRAGMA user_version = 2;
+  `);
+  old.close();
+  const store = open();
+  expect(await store.counters(["c"])).toEqual(new Map([["c", "1"]]));
+  const leaf = { sequence_id: "s", seq: 0, hash: "ab".repeat(32) };
+  expect(await store.index({ size: 0, leaves: [leaf], nodes: [] })).toBe("won");
+  expect(await store.leaf("s", 0)).toBe(0);
+  expect(schemaOf(path)).toEqual(schemaOf(await newlyMade()));
+});
+
+test("the tree can be neither changed nor removed, not even by SQL, and what is no node is refused", async () => {
+  const { path, open } = newLog();
+  const store = open();
+  await store.append(one("s", 0));
+  const leaf = { sequence_id: "s", seq: 0, hash: "ab".repeat(32) };
+  for (const wrong of [
+    { size: -1, leaves: [leaf], nodes: [] },
+    { size: 0, leaves: [{ ...leaf, hash: "AB".repeat(32) }], nodes: [] },
+    { size: 0, leaves: [{ ...leaf, sequence_id: "\ud800" }], nodes: [] },
+    { size: 0, leaves: [leaf], nodes: [{ level: 0, index: 0, hash: leaf.hash }] },
+    { size: 0, leaves: [leaf], nodes: [{ level: 1, index: 0.5, hash: leaf.hash }] },
+    { size: 0, leaves: [leaf], nodes: [{ level: 1, index: 0, hash: "" }] },
+  ] as const)
+    await expect(store.index(wrong)).rejects.toThrow(TypeError);
+  expect(await store.index({ size: 0, leaves: [leaf], nodes: [] })).toBe("won");
+  const shell = new DatabaseSync(path, { timeout: 1000 });
+  expect(() => shell.exec("UPDATE node SET level = 9")).toThrow("nodes are never changed");
+  expect(() => shell.exec("DELETE FROM node")).toThrow("nodes are never removed");
+  shell.close();
 });
 
 test("windows that ended are forgotten a few at a time, and never those that may be asked for", async () => {

@@ -24,6 +24,8 @@ export const FINDING_CODES = [
   "APPROVAL_MISMATCH",
   "POLICY_MISMATCH",
   "DECISION_MISMATCH",
+  "FORK",
+  "TRUNCATED",
 ] as const;
 
 /** One of {@link FINDING_CODES}. */

@@ -122,6 +122,12 @@ export {
   type TreeNode,
   type Unindexed,
 } from "./store.ts";
+export { type Checkpoint, readCheckpoint, type TreeHead } from "./checkpoint.ts";
+export { checkpointLog, proveConsistency, proveRecord } from "./checkpoint-log.ts";
+export { type InclusionProof, parseProof, verifyProof } from "./inclusion-proof.ts";
+export { isConsistent, type TreeHash } from "./merkle.ts";
+export type { NoteSigner } from "./signed-note.ts";
+export type { CheckpointReport } from "./verify-log.ts";
 export { type Fault, type Finding, FINDING_CODES, type FindingCode } from "./finding.ts";
 export {
   createVerifier,

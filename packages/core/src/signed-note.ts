@@ -96,8 +96,7 @@ export function decodeBase64(text: string): Buffer | undefined {
 }
 
 function isNoteText(text: string): boolean {
-  // oxlint-disable-next-line no-control-regex -- what a note may not hold
-  return text.isWellFormed() && !/[\0-\x09\x0b-\x1f]/.test(text);
+  return text.isWellFormed() && !/[^\n\u{20}-\u{10ffff}]/u.test(text);
 }
 
 function isKeyName(name: string): boolean {

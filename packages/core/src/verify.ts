@@ -17,6 +17,7 @@ import {
 } from "./verify-chain.ts";
 import { LOG_CHAIN } from "./policy-book.ts";
 import { createBatchVerifier } from "./verify-batch.ts";
+import { type CheckpointReport, createLogCheck } from "./verify-log.ts";
 import { type Evidence, MAX_LINE, readLine } from "./verify-record.ts";
 
 /** What a verifier trusts, and what it demands. */
@@ -29,6 +30,11 @@ export interface VerifyOptions {
   readonly require?: "ed25519" | "hmac";
   /** Secrets of MAC keys by `hmac_key_id`. A MAC proves only to who holds its secret. */
   readonly hmacKeys?: Readonly<Record<string, Uint8Array>>;
+  /**
+   * Checkpoints of the log that were kept elsewhere: signed notes, under trusted keys. The lines must then be all of the
+   * log in its order, as `stepgate receipts` exports it, at least as far as the last checkpoint.
+   */
+  readonly checkpoints?: readonly string[];
   /** Is told each record that has no finding of its own, with its hash. What follows it may still prove it wrong. */
   readonly record?: (receipt: Receipt, hash: string) => void;
 }
@@ -53,6 +59,8 @@ export interface VerificationReport {
   readonly records: number;
   readonly findings: readonly Finding[];
   readonly sequences: readonly SequenceReport[];
+  /** What the file is to each checkpoint, by size; absent where none was given. */
+  readonly checkpoints?: readonly CheckpointReport[];
   /** Whether decisions were recomputed under given policies. */
   readonly recomputed: boolean;
   /** `sound`: exit 0. `invalid`: exit 1. `undecided` (a missing key, nothing to verify): exit 2. */
@@ -76,7 +84,11 @@ interface Followed {
   faults: Set<Fault["code"]>;
 }
 
-/** A verifier that is fed line by line. Findings are collected; memory grows with the sequences, not with the lines. */
+/**
+ * A verifier that is fed line by line. Findings are collected; memory grows with the sequences, not with the lines.
+ *
+ * @throws GateError for a checkpoint that cannot be believed (`readCheckpoint`).
+ */
 export function createVerifier(options: VerifyOptions): Verifier {
   const evidence: Evidence = {
     keys: options.keys,
@@ -88,6 +100,10 @@ export function createVerifier(options: VerifyOptions): Verifier {
   };
   const policies: HeldPolicies =
     options.policies && new Map(options.policies.map((policy) => [policy.digest, policy]));
+  const log =
+    options.checkpoints === undefined
+      ? undefined
+      : createLogCheck(options.checkpoints, options.keys);
   const followed = new Map<string, Followed>();
   const findings: Finding[] = [];
   let lines = 0;
@@ -115,6 +131,7 @@ export function createVerifier(options: VerifyOptions): Verifier {
     line(line) {
       lines++;
       const { fault: own, place, receipt } = readLine(line, evidence);
+      const inLog = log?.line(place?.hash, receipt?.log_id);
       if (place === undefined) return own && note(own, {});
       const one = follow(place.sequence_id);
       one.records++;
@@ -122,7 +139,7 @@ export function createVerifier(options: VerifyOptions): Verifier {
         receipt === undefined
           ? skipRecord(one.chain, place)
           : followRecord(one.chain, receipt, place.hash, { policies, keys: options.keys });
-      const found = own ?? inChain;
+      const found = own ?? inChain ?? inLog;
       if (found === undefined) {
         if (receipt !== undefined) options.record?.(receipt, place.hash);
         return undefined;
@@ -132,14 +149,17 @@ export function createVerifier(options: VerifyOptions): Verifier {
     },
     unterminated: () => note(fault("UNREADABLE", "the last line does not end in a line feed"), {}),
     report() {
-      const all = [...findings, ...openedUnderOthers(followed)];
-      const late = new Set(all.slice(findings.length).map(({ sequence_id }) => sequence_id));
+      const opened = openedUnderOthers(followed);
+      const late = new Set(opened.map(({ sequence_id }) => sequence_id));
+      const against = log?.report();
+      const all = [...findings, ...opened, ...(against?.faults ?? [])];
       return {
         records: lines,
         findings: all,
         sequences: [...followed]
           .filter(([sequence_id]) => sequence_id !== LOG_CHAIN)
           .map(([sequence_id, one]) => reportOf(sequence_id, one, late.has(sequence_id))),
+        ...(against === undefined ? {} : { checkpoints: against.checkpoints }),
         recomputed: policies !== undefined,
         result: resultOf(lines, all),
       };

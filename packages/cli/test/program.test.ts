@@ -52,6 +52,8 @@ test("every command takes --json, and the README names every command and no othe
     "decide",
     "receipts",
     "verify",
+    "checkpoint",
+    "prove",
     "approve",
     "seal",
     "keys",

@@ -1,4 +1,7 @@
-/** `stepgate receipts`: the records of a store as they were signed, or verified and said again in another format. */
+/**
+ * `stepgate receipts`: the records of a store as they were signed, in the order of the log (first what a checkpoint
+ * covers, by leaf index, then the rest), or verified and said again in another format.
+ */
 import { join } from "node:path";
 import { GateError, type KeySet, type SigningKey, type Store } from "@stepgate/core";
 import { type Command, Option } from "commander";

@@ -1,0 +1,35 @@
+/** Checkpoints in files, and the keys that a log signs them with. */
+import {
+  type Checkpoint,
+  GateError,
+  type KeySet,
+  importKeySet,
+  readCheckpoint,
+  type SigningKey,
+} from "@stepgate/core";
+import { openKeyFolder, readPublicKeys } from "./key-folder.ts";
+import { readText } from "./reading.ts";
+
+/** The keys of the gate whose log it is. */
+export interface LogKeys {
+  readonly signer: SigningKey;
+  readonly trusted: KeySet;
+}
+
+/** The gate's keys, which must be there: keys made on the spot would be known to no auditor. @throws GateError KEY_INVALID. */
+export async function openLogKeys(folder: string): Promise<LogKeys> {
+  const trusted = importKeySet(await readPublicKeys(folder));
+  const { signer } = await openKeyFolder(folder, Date.now());
+  return { signer, trusted };
+}
+
+/** A checkpoint that a trusted key signed. @throws GateError as `readCheckpoint`, with the file's name. */
+export async function readCheckpointFile(file: string, trusted: KeySet): Promise<Checkpoint> {
+  const note = await readText(file);
+  try {
+    return readCheckpoint(note, trusted);
+  } catch (cause) {
+    if (!GateError.isInstance(cause)) throw cause;
+    throw new GateError(cause.code, `${file}: ${cause.message}`, { cause });
+  }
+}

@@ -127,7 +127,7 @@ export { checkpointLog, proveConsistency, proveRecord } from "./checkpoint-log.t
 export { type InclusionProof, parseProof, verifyProof } from "./inclusion-proof.ts";
 export { isConsistent, type TreeHash } from "./merkle.ts";
 export type { NoteSigner } from "./signed-note.ts";
-export type { CheckpointReport } from "./verify-log.ts";
+export type { CheckpointReport, KeptCheckpoint } from "./verify-log.ts";
 export { type Fault, type Finding, FINDING_CODES, type FindingCode } from "./finding.ts";
 export {
   createVerifier,

@@ -17,10 +17,24 @@ export interface LogReport {
   readonly faults: readonly (Fault & { readonly line: number })[];
 }
 
+/**
+ * A checkpoint, and since when its keeper has had it, in seconds since the epoch. No checkpoint says when it was made; who
+ * keeps it knows, and only a checkpoint that is older than a revocation shows what the revoked key signed in its time.
+ */
+export interface KeptCheckpoint {
+  readonly note: string;
+  readonly kept_since?: number;
+}
+
 /** Takes the lines of a file in order. Memory grows with the number of checkpoints, not of lines. */
 export interface LogCheck {
   /** The next line: the hash of its record and the log that this names, as far as they could be read. */
   line(hash: string | undefined, logId: string | undefined): Fault | undefined;
+  /**
+   * Whether a checkpoint that was kept before this second covers the next line. Should that checkpoint not hold in the
+   * end, its own finding says so.
+   */
+  covers(revokedFrom: number): boolean;
   report(): LogReport;
 }
 
@@ -29,9 +43,13 @@ export interface LogCheck {
  *
  * @throws GateError as `readCheckpoint`: a checkpoint that cannot be believed must not be passed over.
  */
-export function createLogCheck(notes: readonly string[], keys: KeySet): LogCheck {
-  const checkpoints = notes
-    .map((note) => readCheckpoint(note, keys))
+export function createLogCheck(kept: readonly (string | KeptCheckpoint)[], keys: KeySet): LogCheck {
+  const checkpoints = kept
+    .map((one): Checkpoint & Pick<KeptCheckpoint, "kept_since"> =>
+      typeof one === "string"
+        ? readCheckpoint(one, keys)
+        : { ...one, ...readCheckpoint(one.note, keys) },
+    )
     .sort((a, b) => a.size - b.size);
   const origins = new Set(checkpoints.map(({ origin }) => origin));
   const roots = new Map<number, TreeHash | undefined>(
@@ -54,6 +72,10 @@ export function createLogCheck(notes: readonly string[], keys: KeySet): LogCheck
         ? undefined
         : fault("FORK", `is of log '${logId}', of which no checkpoint is`);
     },
+    covers: (revokedFrom) =>
+      checkpoints.some(
+        ({ size, kept_since = Infinity }) => lines < size && kept_since < revokedFrom,
+      ),
     report() {
       const found = checkpoints.map((one) => faultOf(one, checkpoints, roots.get(one.size), lines));
       return {

@@ -34,6 +34,8 @@ export interface Evidence {
   /** The authenticator that every record must carry: `ed25519` is a signature of its own, or of its batch. */
   readonly require: "ed25519" | "hmac";
   readonly batches: BatchVerifier;
+  /** Whether a checkpoint that is older than this second, since the epoch, covers the record. */
+  covers(revokedFrom: number): boolean;
 }
 
 /** In bytes. Records are far smaller; what is larger is none. */
@@ -153,7 +155,7 @@ function authenticityFault(
   if (evidence.require === "hmac" && secret === undefined)
     return fault("UNKNOWN_KEY", `MAC key '${hmac_key_id}' is not known`);
   return (
-    (key && validityFault(key, ts_ms)) ??
+    (key && validityFault(key, ts_ms, evidence)) ??
     (key && signatureFault(key, receipt, body, hash, evidence)) ??
     (receipt.kind === "key" && !provesKey(receipt)
       ? fault("BAD_SIGNATURE", "new_key_sig does not prove the new key for this log")
@@ -163,9 +165,9 @@ function authenticityFault(
 }
 
 /** `ts_ms` is the signer's word: after a revocation nothing under that key is believed without older evidence. */
-function validityFault({ jwk }: TrustedKey, ts_ms: number): Fault | undefined {
+function validityFault({ jwk }: TrustedKey, ts_ms: number, evidence: Evidence): Fault | undefined {
   if (jwk.roles !== undefined) return fault("KEY_NOT_VALID", "a person's key signs no receipts");
-  if (jwk.revoked_from !== undefined)
+  if (jwk.revoked_from !== undefined && !evidence.covers(jwk.revoked_from))
     return fault("KEY_NOT_VALID", "the key was revoked, and no older checkpoint covers the record");
   if (jwk.nbf !== undefined && ts_ms < jwk.nbf * 1000)
     return fault("KEY_NOT_VALID", "the key was not valid yet");

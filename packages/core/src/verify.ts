@@ -17,7 +17,7 @@ import {
 } from "./verify-chain.ts";
 import { LOG_CHAIN } from "./policy-book.ts";
 import { createBatchVerifier } from "./verify-batch.ts";
-import { type CheckpointReport, createLogCheck } from "./verify-log.ts";
+import { type CheckpointReport, createLogCheck, type KeptCheckpoint } from "./verify-log.ts";
 import { type Evidence, MAX_LINE, readLine } from "./verify-record.ts";
 
 /** What a verifier trusts, and what it demands. */
@@ -34,7 +34,7 @@ export interface VerifyOptions {
    * Checkpoints of the log that were kept elsewhere: signed notes, under trusted keys. The lines must then be all of the
    * log in its order, as `stepgate receipts` exports it, at least as far as the last checkpoint.
    */
-  readonly checkpoints?: readonly string[];
+  readonly checkpoints?: readonly (string | KeptCheckpoint)[];
   /** Is told each record that has no finding of its own, with its hash. What follows it may still prove it wrong. */
   readonly record?: (receipt: Receipt, hash: string) => void;
 }
@@ -90,9 +90,14 @@ interface Followed {
  * @throws GateError for a checkpoint that cannot be believed (`readCheckpoint`).
  */
 export function createVerifier(options: VerifyOptions): Verifier {
+  const log =
+    options.checkpoints === undefined
+      ? undefined
+      : createLogCheck(options.checkpoints, options.keys);
   const evidence: Evidence = {
     keys: options.keys,
     batches: createBatchVerifier(),
+    covers: (revokedFrom) => log?.covers(revokedFrom) ?? false,
     require: options.require ?? "ed25519",
     hmacKeys: new Map(
       Object.entries(options.hmacKeys ?? {}).map(([id, secret]) => [id, createSecretKey(secret)]),
@@ -100,10 +105,6 @@ export function createVerifier(options: VerifyOptions): Verifier {
   };
   const policies: HeldPolicies =
     options.policies && new Map(options.policies.map((policy) => [policy.digest, policy]));
-  const log =
-    options.checkpoints === undefined
-      ? undefined
-      : createLogCheck(options.checkpoints, options.keys);
   const followed = new Map<string, Followed>();
   const findings: Finding[] = [];
   let lines = 0;

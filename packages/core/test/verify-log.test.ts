@@ -221,6 +221,51 @@ describe("with the operator's own key", () => {
   });
 });
 
+describe("under a key that was revoked", () => {
+  const revoked_from = 1_800_000_000;
+  const revoked = importKeySet({ keys: [{ ...key.publicJwk, revoked_from }] });
+
+  /** Codes by line, of a file under the revoked key. */
+  async function codes(lines: readonly string[], note: string, kept_since?: number) {
+    const checkpoint = kept_since === undefined ? note : { note, kept_since };
+    const { findings } = await verifyReceipts(lines, { keys: revoked, checkpoints: [checkpoint] });
+    return new Map(findings.map(({ line, code }) => [line, code]));
+  }
+
+  test("what an older checkpoint covers is believed, and what came after it is not", async () => {
+    const { lines, earlier } = await soundLog();
+    const found = await codes(lines, earlier.note, revoked_from - 1);
+    expect([...found]).toEqual(
+      lines.slice(earlier.size).map((_, at) => [earlier.size + at + 1, "KEY_NOT_VALID"]),
+    );
+    const covered = lines.slice(0, earlier.size);
+    expect((await codes(covered, earlier.note, revoked_from - 1)).size).toBe(0);
+  });
+
+  test("a checkpoint of which nobody says since when, or kept only since then, covers nothing", async () => {
+    const { lines, later } = await soundLog();
+    for (const since of [undefined, revoked_from, revoked_from + 1])
+      expect((await codes(lines, later.note, since)).size).toBe(lines.length);
+  });
+
+  test("who has the key can put nothing under the older checkpoint, nor change a signature there", async () => {
+    const { lines, earlier } = await soundLog();
+    const covered = lines.slice(0, earlier.size);
+    const forged = rewritten(covered, "b", (one) => ({ ...one, gate_id: "a-thief" }));
+    expect(await codes(forged, earlier.note, 0)).toEqual(new Map([[earlier.size, "FORK"]]));
+    const bent = covered.with(2, (covered[2] ?? "").replace(/ed25519=./, "ed25519=g"));
+    expect((await codes(bent, earlier.note, 0)).get(3)).toBe("MALFORMED");
+    const last = (text: string, digit: string): string => `${text.slice(0, -1)}${digit}`;
+    const other = covered.with(
+      2,
+      (covered[2] ?? "").replace(/ed25519=[0-9a-f]+/, (sig) =>
+        last(sig, sig.endsWith("0") ? "1" : "0"),
+      ),
+    );
+    expect((await codes(other, earlier.note, 0)).get(3)).toBe("BAD_SIGNATURE");
+  });
+});
+
 describe("a checkpoint that cannot be believed", () => {
   test("is refused, not passed over", async () => {
     const { lines, later } = await soundLog();

@@ -2,8 +2,9 @@
 import {
   type Checkpoint,
   GateError,
-  type KeySet,
   importKeySet,
+  type KeptCheckpoint,
+  type KeySet,
   readCheckpoint,
   type SigningKey,
 } from "@stepgate/core";
@@ -21,6 +22,24 @@ export async function openLogKeys(folder: string): Promise<LogKeys> {
   const trusted = importKeySet(await readPublicKeys(folder));
   const { signer } = await openKeyFolder(folder, Date.now());
   return { signer, trusted };
+}
+
+/**
+ * A checkpoint named as `FILE`, or as `FILE@TIME` by who has kept it since then (RFC 3339, UTC).
+ *
+ * @throws GateError INVALID_INPUT for what is no time; else as {@link readCheckpointFile}.
+ */
+export async function readKeptCheckpoint(option: string, trusted: KeySet): Promise<KeptCheckpoint> {
+  const [, file = option, time] = /^(.+)@(\d{4}-\d\d-\d\dT[\d:.]+Z)$/.exec(option) ?? [];
+  const { note } = await readCheckpointFile(file, trusted);
+  if (time === undefined) return { note };
+  const kept_since = Date.parse(time) / 1000;
+  if (Number.isNaN(kept_since))
+    throw new GateError(
+      "INVALID_INPUT",
+      `--checkpoint: '${time}' is no time; write FILE@2026-11-23T09:00:00Z`,
+    );
+  return { note, kept_since };
 }
 
 /** A checkpoint that a trusted key signed. @throws GateError as `readCheckpoint`, with the file's name. */

@@ -156,6 +156,22 @@ test("a checkpoint that is none, or of a stranger, is exit 2 and named", async (
   expect((await verify(file, "--checkpoint", at("none.txt"))).stderr).toContain("no such file");
 });
 
+test("under a key that was revoked, a checkpoint that was kept before covers its records", async () => {
+  const { record, verify, exported, checkpoint, at } = newFolder();
+  await record("a");
+  const kept = await checkpoint("kept.txt");
+  const file = await exported();
+  const set = JSON.parse(readFileSync(at(".stepgate/keys.json"), "utf8"));
+  set.keys[0].revoked_from = Date.parse("2030-01-01T00:00:00Z") / 1000;
+  writeFileSync(at(".stepgate/keys.json"), JSON.stringify(set));
+  const codeWith = async (option: string) => (await verify(file, "--checkpoint", option)).code;
+  expect(await codeWith(kept)).toBe(1);
+  expect(await codeWith(`${kept}@2029-12-31T23:59:59Z`)).toBe(0);
+  expect(await codeWith(`${kept}@2030-01-01T00:00:00Z`)).toBe(1);
+  const wrong = await verify(file, "--checkpoint", `${kept}@2029-13-31T23:59:59Z`);
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("is no time")]);
+});
+
 test("a proof is of its record alone, against a new checkpoint or a given one", async () => {
   const { record, run, exported, checkpoint, trusted } = newFolder();
   await record("a");

@@ -11,7 +11,7 @@ export interface CheckpointReport extends TreeHead {
 }
 
 /** What a file is to all checkpoints. */
-export interface LogReport {
+interface LogReport {
   readonly checkpoints: readonly CheckpointReport[];
   /** One for each checkpoint that does not hold, at the line where it showed. */
   readonly faults: readonly (Fault & { readonly line: number })[];

@@ -2,12 +2,13 @@
 import {
   type CheckpointReport,
   type CompiledPolicy,
+  type KeptCheckpoint,
   type SequenceReport,
   type VerificationReport,
   verifyFile,
 } from "@stepgate/core";
 import { type Command, Option } from "commander";
-import { readCheckpointFile } from "../checkpoint-file.ts";
+import { readKeptCheckpoint } from "../checkpoint-file.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import { readPolicyFile } from "../policy-file.ts";
 import type { Define } from "../program.ts";
@@ -33,8 +34,8 @@ export function addVerify(program: Command, define: Define): void {
     )
     .addOption(
       new Option(
-        "--checkpoint <file>",
-        "the log must go on from this checkpoint, which was kept elsewhere (repeatable)",
+        "--checkpoint <file[@time]>",
+        "the log must go on from this checkpoint, which was kept elsewhere; since @time, it covers what was signed under a key that was revoked later (repeatable)",
       )
         .default([])
         .argParser(append),
@@ -52,9 +53,9 @@ async function verify(output: Output, file: string, options: VerifyOptions): Pro
   const trust = await readTrust(options);
   const policies: CompiledPolicy[] = [];
   for (const path of options.policy) policies.push((await readPolicyFile(path)).policy);
-  const checkpoints: string[] = [];
-  for (const path of options.checkpoint)
-    checkpoints.push((await readCheckpointFile(path, trust.keys)).note);
+  const checkpoints: KeptCheckpoint[] = [];
+  for (const kept of options.checkpoint)
+    checkpoints.push(await readKeptCheckpoint(kept, trust.keys));
   const progress = output.progress("bytes");
   const report = await verifyFile(fileChunks(file), {
     ...trust,

@@ -25,10 +25,13 @@ async function readGroup(
   folder: string,
   group: string | undefined,
 ): Promise<PolicyFile | undefined> {
-  // A group comes from the file of calls: it names a file of this folder and of no other.
-  if (group === undefined || !FILE_NAME.test(group)) return undefined;
-  const file = join(folder, `${group}.yaml`);
-  return (await exists(file)) ? readPolicyFile(file) : undefined;
+  const file = group === undefined ? undefined : groupFile(folder, group);
+  return file !== undefined && (await exists(file)) ? readPolicyFile(file) : undefined;
+}
+
+/** Where the policy of a group lies. A group comes from the file of calls: it names a file of this folder and of no other. */
+export function groupFile(folder: string, group: string): string | undefined {
+  return FILE_NAME.test(group) ? join(folder, `${group}.yaml`) : undefined;
 }
 
 const FILE_NAME = /^[^/\\\0]{1,200}$/;

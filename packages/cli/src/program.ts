@@ -13,6 +13,7 @@ import { addFmt } from "./commands/fmt.ts";
 import { addInit } from "./commands/init.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addProve } from "./commands/prove.ts";
+import { addLearn } from "./commands/learn.ts";
 import { addReceipts } from "./commands/receipts.ts";
 import { addReplay } from "./commands/replay.ts";
 import { addSeal } from "./commands/seal.ts";
@@ -74,6 +75,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
   addGraph(program, define);
   addExplain(program, define);
   addSimulate(program, define);
+  addLearn(program, define);
   addDecide(program, define, terminal.stdin);
   addReceipts(program, define);
   addVerify(program, define);

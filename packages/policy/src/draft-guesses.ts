@@ -35,8 +35,8 @@ export function guess(tools: readonly ToolDescription[]): Guesses {
   };
 }
 
-/** `learn` names action types alike: after the tool, in capitals. */
-function actionOf({ name, action_type }: ToolDescription): string {
+/** The action type of a tool: after the tool, in capitals, where none is given. */
+export function actionOf({ name, action_type }: ToolDescription): string {
   return action_type ?? name.toUpperCase().replaceAll("/", "_");
 }
 
@@ -50,7 +50,8 @@ const LAST = words(
   "close complete disconnect done end finalize finish logout seal settle signout submit",
 );
 
-function isRead({ name, action_type }: ToolDescription): boolean {
+/** Whether a tool seems to only read. */
+export function isRead({ name, action_type }: ToolDescription): boolean {
   return READS.has(verbOf(action_type ?? name));
 }
 
@@ -83,8 +84,8 @@ function wantedName([first]: readonly GuessedTool[]): string {
   return first?.tool.action_type?.toLowerCase() ?? first?.tool.name ?? "";
 }
 
-/** As a step may be called, and no other is. */
-function unused(wanted: string, taken: Set<string>): string {
+/** A name as a step may be called, and no other is; it is taken from then on. */
+export function unused(wanted: string, taken: Set<string>): string {
   const name = wanted
     .replace(/[^A-Za-z0-9_.-]/g, "_")
     .replace(/^(?![A-Za-z_])/, "_")

@@ -16,6 +16,8 @@ export { draftPolicy, type PolicyDraft } from "./draft-policy.ts";
 export { type EnvironmentOptions, policyFromEnv } from "./environment.ts";
 export { formatPolicy } from "./format-policy.ts";
 export type { GroundingEntry, GroundingMatch, GroundingOrigin } from "./grounding.ts";
+export { learnPolicy, type LearnOptions } from "./learn-policy.ts";
+export type { RecordedCall, RecordedRun } from "./learn-runs.ts";
 export { locateRule, locateStep } from "./locate-rule.ts";
 export {
   checkPolicy,

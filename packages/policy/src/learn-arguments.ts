@@ -1,0 +1,157 @@
+/** The arguments of what the runs call: their schema, and what is required of each value. */
+import type { Json, JsonObject } from "@stepgate/core";
+import { draftArguments } from "./draft-arguments.ts";
+import { compileJsonSchema } from "./json-schema.ts";
+import { isObject, ownMember } from "./json-schema-members.ts";
+import { runsOf, type Subject, type SubjectCall } from "./learn-runs.ts";
+import { anyShape, shapeOf } from "./learn-shapes.ts";
+import { type ArgumentUse, type ValueRule, valueRule } from "./learn-values.ts";
+
+/** One argument. */
+export interface LearnedArgument {
+  readonly name: string;
+  readonly schema: Json;
+  readonly rule: ValueRule;
+  /** Runs that give it. */
+  readonly runs: number;
+}
+
+/** All arguments of a tool or function; others are not permitted. */
+export interface LearnedArguments {
+  /** Where the schema comes from, for people. */
+  readonly origin: string;
+  readonly schema: JsonObject;
+  readonly arguments: readonly LearnedArgument[];
+}
+
+/** Learns the arguments of all calls of a tool or function. */
+export function learnArguments(subject: Subject): LearnedArguments {
+  const calls = [...subject.calls, ...subject.elsewhere];
+  const { schema: whole, origin } = baseOf(subject, calls);
+  const properties = ownMember(whole, "properties");
+  let schema = whole;
+  const learned = Object.entries(isObject(properties) ? properties : {}).flatMap(([name, own]) => {
+    const uses = usesOf(name, calls);
+    if (uses.length === 0) {
+      schema = withProperty(schema, name, unusedProperty(own));
+      return [];
+    }
+    const standard = isObject(own) ? ownMember(own, "default") : undefined;
+    const wanted = valueRule(uses, { name, standard, reads: subject.step === "*" });
+    const narrowed = withProperty(schema, name, narrow(own, wanted, standard));
+    const fits = takesAll(narrowed, calls);
+    if (fits) schema = narrowed;
+    const rule: ValueRule = fits ? wanted : { kind: "free", support: "free, by its schema alone" };
+    return [{ name, rule, runs: runsOf(uses) }];
+  });
+  const final = ownMember(schema, "properties");
+  return {
+    origin,
+    schema,
+    arguments: learned.map((one) => ({
+      ...one,
+      schema: (isObject(final) ? ownMember(final, one.name) : undefined) ?? true,
+    })),
+  };
+}
+
+function usesOf(name: string, calls: readonly SubjectCall[]): readonly ArgumentUse[] {
+  return calls.flatMap(({ args, context, run }) => {
+    const value = ownMember(args, name);
+    return value === undefined ? [] : [{ run, value, context }];
+  });
+}
+
+/** The tool's own schema, where it names all arguments; what it refuses of the calls, and without it all, by its shape. */
+function baseOf(
+  { description, kind }: Subject,
+  calls: readonly SubjectCall[],
+): { schema: JsonObject; origin: string } {
+  const seen = (why: string) => ({ schema: shapeOf(calls.map(({ args }) => args)), origin: why });
+  if (description?.parameters === undefined)
+    return seen(
+      kind === "tool"
+        ? "without a schema of its own: the shape of the calls"
+        : "the shape of the calls",
+    );
+  const { schema } = draftArguments(description.parameters);
+  if (schema["additionalProperties"] !== false || !isObject(schema["properties"]))
+    return seen("its own schema leaves it open: the shape of the calls");
+  const widened = widen(schema, calls);
+  if (widened === undefined)
+    return seen("its own schema refuses some calls: the shape of the calls");
+  const { names, schema: wide } = widened;
+  return {
+    schema: wide,
+    origin:
+      names.length === 0
+        ? "its own schema"
+        : `its own schema, but for ${names.join(", ")}: the shape of the calls`,
+  };
+}
+
+/** The schema with other properties where it refuses what calls gave; nothing where that is not enough. */
+function widen(
+  schema: JsonObject,
+  calls: readonly SubjectCall[],
+): { readonly schema: JsonObject; readonly names: readonly string[] } | undefined {
+  const names: string[] = [];
+  let wide = schema;
+  for (let misfit = misfitOf(wide, calls); misfit !== undefined; misfit = misfitOf(wide, calls)) {
+    const name = Object.keys(wide["properties"] ?? {}).find(
+      (one) => misfit === one || misfit?.startsWith(`${one}.`) || misfit?.startsWith(`${one}[`),
+    );
+    if (name === undefined || names.includes(name)) return undefined;
+    names.push(name);
+    wide = withProperty(wide, name, anyShape(usesOf(name, calls).map(({ value }) => value)));
+  }
+  return { schema: wide, names };
+}
+
+/** Where the first argument is that does not fit. */
+function misfitOf(schema: JsonObject, calls: readonly SubjectCall[]): string | undefined {
+  const compiled = compileJsonSchema(schema);
+  if (!("validate" in compiled)) return "";
+  return calls.map(({ args }) => compiled.validate(args)).find((path) => path !== undefined);
+}
+
+function takesAll(schema: JsonObject, calls: readonly SubjectCall[]): boolean {
+  return misfitOf(schema, calls) === undefined;
+}
+
+/** `undefined` takes the property away. */
+function withProperty(schema: JsonObject, name: string, property: Json | undefined): JsonObject {
+  const { [name]: _, ...others } = isObject(schema["properties"]) ? schema["properties"] : {};
+  if (property === undefined) return { ...schema, properties: others };
+  const properties = isObject(schema["properties"]) ? schema["properties"] : {};
+  return { ...schema, properties: { ...properties, [name]: property } };
+}
+
+/** Never given: it may be said explicitly that it is not, by its default, null or an empty list. */
+function unusedProperty(property: Json): Json | undefined {
+  if (!isObject(property)) return undefined;
+  const standard = ownMember(property, "default");
+  const compiled = compileJsonSchema({ type: "object", properties: { value: property } });
+  const takes = (value: Json): boolean =>
+    "validate" in compiled && compiled.validate({ value }) === undefined;
+  const absent = distinct([
+    ...(standard === undefined ? [] : [standard]),
+    ...[null, []].filter(takes),
+  ]);
+  if (absent.length === 0) return undefined;
+  return { enum: absent, ...(standard !== undefined && { default: standard }) };
+}
+
+function narrow(property: Json, rule: ValueRule, standard: Json | undefined): Json {
+  if (!isObject(property) || rule.kind === "free" || rule.kind === "grounded") return property;
+  const items = ownMember(property, "items");
+  const added = rule.kind === "enum" ? { enum: rule.values } : { pattern: rule.pattern };
+  if (isObject(items)) return { ...property, items: { ...items, ...added } };
+  if (rule.kind === "pattern") return { ...property, ...added };
+  const listed = standard === undefined ? [] : [standard];
+  return { ...property, enum: distinct([...rule.values, ...listed]) };
+}
+
+function distinct(values: readonly Json[]): readonly Json[] {
+  return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
+}

@@ -3,17 +3,16 @@ import type { Json, JsonObject } from "@stepgate/core";
 import { draftArguments } from "./draft-arguments.ts";
 import { compileJsonSchema } from "./json-schema.ts";
 import { isObject, ownMember } from "./json-schema-members.ts";
-import { runsOf, type Subject, type SubjectCall } from "./learn-runs.ts";
+import { type ArgumentUse, count, distinct, runsOf } from "./learn-counts.ts";
+import type { Subject, SubjectCall } from "./learn-runs.ts";
 import { anyShape, shapeOf } from "./learn-shapes.ts";
-import { type ArgumentUse, type ValueRule, valueRule } from "./learn-values.ts";
+import { type ValueRule, valueRule } from "./learn-values.ts";
 
 /** One argument. */
 export interface LearnedArgument {
   readonly name: string;
   readonly schema: Json;
   readonly rule: ValueRule;
-  /** Runs that give it. */
-  readonly runs: number;
 }
 
 /** All arguments of a tool or function; others are not permitted. */
@@ -37,12 +36,17 @@ export function learnArguments(subject: Subject): LearnedArguments {
       return [];
     }
     const standard = isObject(own) ? ownMember(own, "default") : undefined;
-    const wanted = valueRule(uses, { name, standard, reads: subject.step === "*" });
+    const wanted = valueRule(uses, {
+      name,
+      standard,
+      reads: subject.step === "*",
+      runs: runsOf(calls),
+    });
     const narrowed = withProperty(schema, name, narrow(own, wanted, standard));
     const fits = takesAll(narrowed, calls);
     if (fits) schema = narrowed;
-    const rule: ValueRule = fits ? wanted : { kind: "free", support: "free, by its schema alone" };
-    return [{ name, rule, runs: runsOf(uses) }];
+    const rule: ValueRule = fits ? wanted : { kind: "free", support: `free: ${wanted.support}` };
+    return [{ name, rule }];
   });
   const final = ownMember(schema, "properties");
   return {
@@ -86,7 +90,7 @@ function baseOf(
     origin:
       names.length === 0
         ? "its own schema"
-        : `its own schema, but for ${names.join(", ")}: the shape of the calls`,
+        : `its own schema; ${count(names.length, "argument")} that it refused by the shape of the calls`,
   };
 }
 
@@ -150,8 +154,4 @@ function narrow(property: Json, rule: ValueRule, standard: Json | undefined): Js
   if (rule.kind === "pattern") return { ...property, ...added };
   const listed = standard === undefined ? [] : [standard];
   return { ...property, enum: distinct([...rule.values, ...listed]) };
-}
-
-function distinct(values: readonly Json[]): readonly Json[] {
-  return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
 }

@@ -2,14 +2,8 @@
 import { formatPolicy } from "./format-policy.ts";
 import { learnArguments, type LearnedArgument, type LearnedArguments } from "./learn-arguments.ts";
 import { type OrderBlock, orderOf } from "./learn-order.ts";
-import {
-  calledName,
-  type Cast,
-  castOf,
-  type RecordedRun,
-  runsOf,
-  type Subject,
-} from "./learn-runs.ts";
+import { count, runsOf } from "./learn-counts.ts";
+import { calledName, type Cast, castOf, type RecordedRun, type Subject } from "./learn-runs.ts";
 import type { ToolDescription } from "./tool-list.ts";
 
 /** What the runs do not say. */
@@ -48,12 +42,15 @@ export function learnPolicy(
     [
       `# Learned by \`stepgate learn\` from ${count(total, "run")} with ${count(calls, "call")}, all of them taken for benign.`,
       "# A draft: read it, edit it, sign it. What no run did is not permitted.",
+      ...(elsewhere.length > 0
+        ? ["# What runs of other groups only read may be read here too."]
+        : []),
       "",
       "schema: stepgate.policy/1",
       `id: ${JSON.stringify(id)}`,
       'version: "1" # a label for people; receipts carry the digest of the contract itself',
       "",
-      "# Each step may be left out and may repeat; what came in one order in all runs stays in it.",
+      "# Each step may be left out and may repeat. What came in one order only, in two runs or more, stays in it.",
       "sequence:",
       ...orderOf(steps).map((block) => `  - ${blockText(block, total)}`),
       `  - ${end} # no call of the runs: the host ends a run with it`,
@@ -98,8 +95,9 @@ function functionLines({ lookup: name, subjects }: Cast, total: number): readonl
 }
 
 function supportOf({ calls, elsewhere }: Subject, total: number): string {
+  const own = `${count(calls.length, "call")} in ${runsOf(calls)} of ${count(total, "run")}`;
   const others = `${count(elsewhere.length, "call")} in ${count(runsOf(elsewhere), "run")} of other groups`;
-  return `${count(calls.length, "call")} in ${runsOf(calls)} of ${count(total, "run")}${elsewhere.length > 0 ? `; ${others}` : ""}`;
+  return elsewhere.length > 0 ? `${own}; a read: ${others}` : own;
 }
 
 function conditionLines(subject: Subject): readonly string[] {
@@ -152,9 +150,5 @@ function limitLine({ calls, elsewhere, step }: Subject): string {
   const most = Math.max(...[...perRun.values()].map(({ length }) => length));
   // A read that is tried once more does no harm.
   const slack = step === "*" ? most + 2 : Math.ceil(most / 2);
-  return `    limits: { calls: ${most + slack} } # at most ${most} in a run that has it, of ${perRun.size}; and ${slack} more`;
-}
-
-function count(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? "" : "s"}`;
+  return `    limits: { calls: ${most + slack} } # at most ${most} in each of ${count(perRun.size, "run")}, and ${slack} more`;
 }

@@ -120,8 +120,3 @@ function functionSubject(name: string, calls: readonly SubjectCall[]): Subject {
   const place = step ?? (reads ? "*" : unused(name, new Set()));
   return { kind: "function", name, function: name, step: place, actions, calls, elsewhere: [] };
 }
-
-/** How many different runs some calls belong to. */
-export function runsOf(calls: readonly { readonly run: number }[]): number {
-  return new Set(calls.map(({ run }) => run)).size;
-}

@@ -1,10 +1,14 @@
 /** The JSON Schema of values that were seen, for what comes without one: their types, and the members that they have. */
 import type { Json, JsonObject } from "@stepgate/core";
 import { isArray, isObject, ownMember } from "./json-schema-members.ts";
+import { FORBIDDEN_KEYS } from "./source-document.ts";
 
 /** An object with the members that were seen and no others; what each had is required. */
 export function shapeOf(values: readonly JsonObject[]): JsonObject {
-  const names = [...new Set(values.flatMap((value) => Object.keys(value)))];
+  const names = [...new Set(values.flatMap((value) => Object.keys(value)))].filter(
+    // No policy can name them.
+    (name) => !FORBIDDEN_KEYS.has(name),
+  );
   const given = (name: string): readonly Json[] =>
     values.flatMap((value) => (Object.hasOwn(value, name) ? [ownMember(value, name) ?? null] : []));
   const required = names.filter((name) => values.every((value) => Object.hasOwn(value, name)));

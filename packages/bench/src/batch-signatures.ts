@@ -117,7 +117,7 @@ function bare(lines: readonly string[]): Variant {
     count: COUNT,
     run(count) {
       for (let done = 0; done < count; done += bodies.length) {
-        let level = bodies.map((body) =>
+        let level: readonly Buffer[] = bodies.map((body) =>
           hash("sha256", `\0stepgate.receipt/1\n${canonicalize(body)}`, "buffer"),
         );
         while (level.length > 1) level = pairs(level);

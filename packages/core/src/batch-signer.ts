@@ -8,7 +8,7 @@ import { type Batch, batchInput, type BodyText, leafOf, MAX_BATCH, inputOf } fro
 import type { Signer } from "./signing-key.ts";
 
 /** A record before it is signed: its body, and its record hash. */
-export interface Unsigned {
+interface Unsigned {
   readonly text: BodyText;
   readonly hash: string;
 }

@@ -72,7 +72,7 @@ export function signingKey(source: KeyObject | string): SigningKey {
 }
 
 /** Checks an Ed25519 signature of 64 bytes over `input`; anything else is false. */
-function verifySignature(key: KeyObject, input: Uint8Array, signature: Uint8Array): boolean {
+export function verifySignature(key: KeyObject, input: Uint8Array, signature: Uint8Array): boolean {
   return signature.length === 64 && verify(null, input, key, signature);
 }
 

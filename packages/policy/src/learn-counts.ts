@@ -19,7 +19,7 @@ export function runsOf(calls: readonly { readonly run: number }[]): number {
 }
 
 /** How many values only one run has, and how many several have. */
-export function recurrence(uses: readonly ArgumentUse[]): {
+function recurrence(uses: readonly ArgumentUse[]): {
   readonly single: number;
   readonly several: number;
 } {
@@ -38,7 +38,7 @@ export function isClosed(uses: readonly ArgumentUse[]): boolean {
 }
 
 /** `1 in several runs, 2 in one run`. */
-export function recurrenceText(uses: readonly ArgumentUse[]): string {
+function recurrenceText(uses: readonly ArgumentUse[]): string {
   const { several, single } = recurrence(uses);
   return `${several} in several runs${single > 0 ? `, ${single} in one run` : ""}`;
 }

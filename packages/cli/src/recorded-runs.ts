@@ -15,7 +15,12 @@ export interface RunGroup {
 export interface RecordedSequence {
   readonly sequence_id: string;
   readonly at: string;
-  readonly calls: readonly RecordedCall[];
+  readonly calls: readonly PlacedCall[];
+}
+
+/** A call, and its line: `file:line:1`. */
+export interface PlacedCall extends RecordedCall {
+  readonly at: string;
 }
 
 /** The group of a sequence, by the line that opens it. */
@@ -92,7 +97,7 @@ interface OpenRun {
   readonly opened: string | undefined;
   /** Knows what is a request and what a context, and decides nothing. */
   readonly sequence: ReturnType<ReturnType<typeof createSimulation>["open"]>;
-  readonly calls: RecordedCall[];
+  readonly calls: PlacedCall[];
   context: JsonObject;
 }
 
@@ -112,7 +117,7 @@ function addLine(run: OpenRun, { at, call, context, group }: RecordedLine): void
   const answer = run.sequence.decide(call);
   if (answer.decision === "DENY" && answer.deny_code === "INVALID_REQUEST")
     throw unreadable(at, `no gate would read this call: ${answer.rule} is at fault`);
-  run.calls.push({ ...namesOf(call), args: argsOf(call), context: run.context });
+  run.calls.push({ at, ...namesOf(call), args: argsOf(call), context: run.context });
 }
 
 function namesOf(call: JsonObject): Omit<RecordedCall, "args" | "context"> {

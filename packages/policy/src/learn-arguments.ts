@@ -8,55 +8,47 @@ import type { Subject, SubjectCall } from "./learn-runs.ts";
 import { anyShape, shapeOf } from "./learn-shapes.ts";
 import { type ValueRule, valueRule } from "./learn-values.ts";
 
-/** One argument. */
-export interface LearnedArgument {
-  readonly name: string;
-  readonly schema: Json;
-  readonly rule: ValueRule;
-}
-
 /** All arguments of a tool or function; others are not permitted. */
 export interface LearnedArguments {
   /** Where the schema comes from, for people. */
   readonly origin: string;
   readonly schema: JsonObject;
-  readonly arguments: readonly LearnedArgument[];
+  /** What is required of each argument that some call gave. */
+  readonly rules: ReadonlyMap<string, ValueRule>;
 }
 
 /** Learns the arguments of all calls of a tool or function. */
 export function learnArguments(subject: Subject): LearnedArguments {
   const calls = [...subject.calls, ...subject.elsewhere];
+  const about = { reads: subject.step === "*", runs: runsOf(calls) };
   const { schema: whole, origin } = baseOf(subject, calls);
-  const properties = ownMember(whole, "properties");
+  const rules = new Map<string, ValueRule>();
   let schema = whole;
-  const learned = Object.entries(isObject(properties) ? properties : {}).flatMap(([name, own]) => {
+  for (const [name, own] of propertiesOf(whole)) {
     const uses = usesOf(name, calls);
     if (uses.length === 0) {
       schema = withProperty(schema, name, unusedProperty(own));
-      return [];
+      continue;
     }
     const standard = isObject(own) ? ownMember(own, "default") : undefined;
-    const wanted = valueRule(uses, {
-      name,
-      standard,
-      reads: subject.step === "*",
-      runs: runsOf(calls),
-    });
-    const narrowed = withProperty(schema, name, narrow(own, wanted, standard));
-    const fits = takesAll(narrowed, calls);
+    const rule = valueRule(uses, { ...about, name, standard });
+    const narrowed = withProperty(schema, name, narrow(own, rule, standard));
+    // What an unusual schema makes of it is not certain.
+    const fits = isLoose(rule) || takesAll(narrowed, calls);
     if (fits) schema = narrowed;
-    const rule: ValueRule = fits ? wanted : { kind: "free", support: `free: ${wanted.support}` };
-    return [{ name, rule }];
-  });
-  const final = ownMember(schema, "properties");
-  return {
-    origin,
-    schema,
-    arguments: learned.map((one) => ({
-      ...one,
-      schema: (isObject(final) ? ownMember(final, one.name) : undefined) ?? true,
-    })),
-  };
+    rules.set(name, fits ? rule : { kind: "free", support: `free: ${rule.support}` });
+  }
+  return { origin, schema, rules };
+}
+
+function propertiesOf(schema: JsonObject): readonly (readonly [string, Json])[] {
+  const properties = ownMember(schema, "properties");
+  return Object.entries(isObject(properties) ? properties : {});
+}
+
+/** A rule that is no part of the schema. */
+function isLoose({ kind }: ValueRule): boolean {
+  return kind === "free" || kind === "grounded";
 }
 
 function usesOf(name: string, calls: readonly SubjectCall[]): readonly ArgumentUse[] {

@@ -1,9 +1,11 @@
 /** A policy from recorded benign runs, for people to read, edit and sign: each choice says what it rests on. */
 import { formatPolicy } from "./format-policy.ts";
-import { learnArguments, type LearnedArgument, type LearnedArguments } from "./learn-arguments.ts";
+import { groundingFindings } from "./grounding.ts";
+import { learnArguments, type LearnedArguments } from "./learn-arguments.ts";
 import { type OrderBlock, orderOf } from "./learn-order.ts";
 import { count, runsOf } from "./learn-counts.ts";
 import { calledName, type Cast, castOf, type RecordedRun, type Subject } from "./learn-runs.ts";
+import type { ValueRule } from "./learn-values.ts";
 import type { ToolDescription } from "./tool-list.ts";
 
 /** What the runs do not say. */
@@ -18,9 +20,8 @@ export interface LearnOptions {
 
 /**
  * Learns a policy that allows every run it was learned from, and of tools, action types and shapes of arguments only what it
- * saw. The text is in the one layout.
+ * saw. The text is in the one layout. Calls that no policy can allow, such as of one function in two steps, are denied.
  *
- * @throws PolicyError for runs that no policy allows.
  * @example learnPolicy([[{ tool: "read_file", args: { path: "a.txt" }, context: {} }]], { id: "reader" });
  */
 export function learnPolicy(
@@ -105,9 +106,8 @@ function conditionLines(subject: Subject): readonly string[] {
   return [...argumentLines(learned), ...groundedLines(learned), limitLine(subject)];
 }
 
-function argumentLines({ origin, schema, arguments: args }: LearnedArguments): readonly string[] {
+function argumentLines({ origin, rules, schema }: LearnedArguments): readonly string[] {
   const { properties, ...others } = schema;
-  const rules = new Map(args.map((one) => [one.name, one]));
   const entries = Object.entries(properties ?? {});
   return [
     `    args: # ${origin}`,
@@ -122,22 +122,21 @@ function argumentLines({ origin, schema, arguments: args }: LearnedArguments): r
   ];
 }
 
-function ruleText(learned: LearnedArgument | undefined): string {
-  if (learned === undefined) return "never given: its default alone";
-  return learned.rule.kind === "grounded" ? "grounded, below" : learned.rule.support;
+function ruleText(rule: ValueRule | undefined): string {
+  if (rule === undefined) return "no call gave it: it may only be said to be absent";
+  return rule.kind === "grounded" ? "grounded, below" : rule.support;
 }
 
-function groundedLines({ schema, arguments: args }: LearnedArguments): readonly string[] {
-  const grounded = args.flatMap(({ name, rule }) =>
+function groundedLines({ rules, schema }: LearnedArguments): readonly string[] {
+  const grounded = [...rules].flatMap(([name, rule]) =>
     rule.kind === "grounded"
       ? [`      ${JSON.stringify(name)}: ${JSON.stringify(rule.from)} # ${rule.support}`]
       : [],
   );
   if (grounded.length === 0) return [];
-  const listed = new Set(
-    args.flatMap(({ name, rule }) => (rule.kind === "grounded" ? [name] : [])),
+  const others = Object.keys(schema["properties"] ?? {}).filter(
+    (name) => rules.get(name)?.kind !== "grounded" && isPath(name),
   );
-  const others = Object.keys(schema["properties"] ?? {}).filter((name) => !listed.has(name));
   return [
     "    grounded:",
     ...grounded,
@@ -151,4 +150,9 @@ function limitLine({ calls, elsewhere, step }: Subject): string {
   // A read that is tried once more does no harm.
   const slack = step === "*" ? most + 2 : Math.ceil(most / 2);
   return `    limits: { calls: ${most + slack} } # at most ${most} in each of ${count(perRun.size, "run")}, and ${slack} more`;
+}
+
+/** What `grounded` and `ungrounded` can name: other arguments their schema describes alone. */
+function isPath(name: string): boolean {
+  return !name.includes(".") && [...groundingFindings(name, "context.request", [])].length === 0;
 }

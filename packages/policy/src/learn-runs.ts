@@ -1,7 +1,6 @@
 /** Recorded runs as one learns from them: who was called, in which step, with what, and in how many of the runs. */
 import type { JsonObject } from "@stepgate/core";
 import { actionOf, isRead, unused } from "./draft-guesses.ts";
-import { PolicyError } from "./policy-error.ts";
 import type { ToolDescription } from "./tool-list.ts";
 
 /** A call that was made and was benign. */
@@ -30,7 +29,7 @@ export interface Subject {
   readonly name: string;
   /** The function that it stands for, or is. */
   readonly function: string;
-  /** `*` for what only reads. */
+  /** `*` for what only reads; of a function the step that its calls name, if they do. */
   readonly step: string;
   readonly actions: readonly string[];
   /** The tool as the list of tools has it. */
@@ -50,11 +49,7 @@ export interface Cast {
   readonly end: string;
 }
 
-/**
- * Who is called in the runs; and, of `elsewhere`, the tools that only read, which are free in any order.
- *
- * @throws PolicyError where one function has two steps.
- */
+/** Who is called in the runs; and, of `elsewhere`, the tools that only read, which are free in any order. */
 export function castOf(
   runs: readonly RecordedRun[],
   elsewhere: readonly RecordedRun[],
@@ -108,14 +103,7 @@ export function calledName({ function: fn, tool }: RecordedCall): string {
 
 function functionSubject(name: string, calls: readonly SubjectCall[]): Subject {
   const actions = [...new Set(calls.flatMap(({ action_type }) => action_type ?? []))];
-  const [step, other] = new Set(calls.flatMap((call) => call.step ?? []));
-  if (other !== undefined)
-    throw new PolicyError([
-      {
-        path: "",
-        message: `the function '${name}' was called in the steps '${step}' and '${other}'`,
-      },
-    ]);
+  const step = calls.find((call) => call.step !== undefined)?.step;
   const reads = actions.every((action_type) => isRead({ name, action_type }));
   const place = step ?? (reads ? "*" : unused(name, new Set()));
   return { kind: "function", name, function: name, step: place, actions, calls, elsewhere: [] };

@@ -68,7 +68,9 @@ function listed(leaves: readonly ArgumentUse[]): ValueRule | undefined {
 function formed(leaves: readonly ArgumentUse[]): ValueRule | undefined {
   const values = valuesOf(leaves);
   const texts = values.filter((value) => typeof value === "string");
-  const pattern = texts.length === values.length ? commonPattern(texts) : undefined;
+  // Sentences have no form, times of a day do.
+  const sentence = texts.some((text) => !isWord(text) && /\p{L}/u.test(text));
+  const pattern = texts.length === values.length && !sentence ? commonPattern(texts) : undefined;
   const support = `the form of ${count(values.length, "value")}`;
   return pattern === undefined ? undefined : { kind: "pattern", pattern, support };
 }

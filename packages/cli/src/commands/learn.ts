@@ -63,7 +63,7 @@ async function learn(output: Output, options: LearnOptions): Promise<ExitCode> {
       })),
     });
   for (const { calls, file, runs } of drafts)
-    await output.say(printable(`${file}: from ${runs} runs, ${calls} calls`));
+    await output.say(printable(`${file}: from ${count(runs, "run")}, ${count(calls, "call")}`));
   return 0;
 }
 
@@ -107,15 +107,15 @@ function idOf(group = "learned"): string {
 }
 
 /** INVARIANT: nothing is written that denies what it was learned from. */
-function mustBeAllowed({ at, calls, sequence_id }: RecordedSequence, policy: CompiledPolicy): void {
+function mustBeAllowed({ calls, sequence_id }: RecordedSequence, policy: CompiledPolicy): void {
   const sequence = createSimulation().open(policy);
-  for (const [index, { context, ...call }] of calls.entries()) {
+  for (const { at, context, ...call } of calls) {
     sequence.addContext(context);
     const answer = sequence.decide({ sequence_id, ...call });
     if (answer.decision === "DENY")
       throw unreadable(
         at,
-        `no policy allows call ${index} of this sequence: ${answer.deny_code} at ${answer.rule}`,
+        `no policy allows this call beside the others: ${answer.deny_code} at ${answer.rule}`,
       );
   }
 }
@@ -136,4 +136,8 @@ async function writeNew(file: string, text: string): Promise<void> {
 
 function occupied(file: string): Error {
   return unreadable(file, "is there already; learn overwrites nothing");
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? "" : "s"}`;
 }

@@ -19,7 +19,7 @@ export interface RecordedSequence {
 }
 
 /** A call, and its line: `file:line:1`. */
-export interface PlacedCall extends RecordedCall {
+interface PlacedCall extends RecordedCall {
   readonly at: string;
 }
 

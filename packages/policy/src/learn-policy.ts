@@ -147,8 +147,8 @@ function groundedLines({ rules, schema }: LearnedArguments): readonly string[] {
 function limitLine({ calls, elsewhere, step }: Subject): string {
   const perRun = Map.groupBy([...calls, ...elsewhere], ({ run }) => run);
   const most = Math.max(...[...perRun.values()].map(({ length }) => length));
-  // A read that is tried once more does no harm.
-  const slack = step === "*" ? most + 2 : Math.ceil(most / 2);
+  // As many again; and a read that is tried once more does no harm.
+  const slack = step === "*" ? most + 2 : most;
   return `    limits: { calls: ${most + slack} } # at most ${most} in each of ${count(perRun.size, "run")}, and ${slack} more`;
 }
 

@@ -2,11 +2,12 @@
 import type { Json, JsonObject } from "@stepgate/core";
 import { draftArguments } from "./draft-arguments.ts";
 import { compileJsonSchema } from "./json-schema.ts";
-import { isObject, ownMember } from "./json-schema-members.ts";
+import { isArray, isObject, ownMember } from "./json-schema-members.ts";
 import { type ArgumentUse, count, distinct, runsOf } from "./learn-counts.ts";
 import type { Subject, SubjectCall } from "./learn-runs.ts";
 import { anyShape, shapeOf } from "./learn-shapes.ts";
 import { type ValueRule, valueRule } from "./learn-values.ts";
+import { FORBIDDEN_KEYS } from "./source-document.ts";
 
 /** All arguments of a tool or function; others are not permitted. */
 export interface LearnedArguments {
@@ -82,26 +83,46 @@ function baseOf(
     origin:
       names.length === 0
         ? "its own schema"
-        : `its own schema; ${count(names.length, "argument")} that it refused by the shape of the calls`,
+        : `its own schema; but ${count(names.length, "argument")} otherwise, by the shape of the calls`,
   };
 }
 
-/** The schema with other properties where it refuses what calls gave; nothing where that is not enough. */
+/** The schema with what calls gave beside it, and without what they left out; nothing where that is not enough. */
 function widen(
   schema: JsonObject,
   calls: readonly SubjectCall[],
 ): { readonly schema: JsonObject; readonly names: readonly string[] } | undefined {
-  const names: string[] = [];
-  let wide = schema;
+  const given = [...new Set(calls.flatMap(({ args }) => Object.keys(args)))];
+  const known = new Set([...propertiesOf(schema).map(([name]) => name), ...FORBIDDEN_KEYS]);
+  const unknown = given.filter((name) => !known.has(name));
+  const missing = requiredOf(schema).filter((name) => usesOf(name, calls).length < calls.length);
+  const shape = (to: JsonObject, name: string): JsonObject =>
+    withProperty(to, name, anyShape(usesOf(name, calls).map(({ value }) => value)));
+  const names = [...unknown, ...missing];
+  const shaped = new Set(unknown);
+  let wide = unknown.reduce(shape, withoutRequired(schema, missing));
   for (let misfit = misfitOf(wide, calls); misfit !== undefined; misfit = misfitOf(wide, calls)) {
     const name = Object.keys(wide["properties"] ?? {}).find(
       (one) => misfit === one || misfit?.startsWith(`${one}.`) || misfit?.startsWith(`${one}[`),
     );
-    if (name === undefined || names.includes(name)) return undefined;
+    if (name === undefined || shaped.has(name)) return undefined;
     names.push(name);
-    wide = withProperty(wide, name, anyShape(usesOf(name, calls).map(({ value }) => value)));
+    shaped.add(name);
+    wide = shape(wide, name);
   }
-  return { schema: wide, names };
+  return { schema: wide, names: [...new Set(names)] };
+}
+
+function requiredOf(schema: JsonObject): readonly string[] {
+  const required = ownMember(schema, "required");
+  return isArray(required) ? required.filter((name) => typeof name === "string") : [];
+}
+
+function withoutRequired(schema: JsonObject, names: readonly string[]): JsonObject {
+  if (names.length === 0) return schema;
+  const { required: _, ...others } = schema;
+  const required = requiredOf(schema).filter((name) => !names.includes(name));
+  return required.length > 0 ? { ...others, required } : others;
 }
 
 /** Where the first argument is that does not fit. */

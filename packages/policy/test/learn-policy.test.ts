@@ -244,6 +244,20 @@ describe("the schemas of the tools", () => {
     ]);
   });
 
+  test("what calls gave beside the schema is permitted, and the rest of the schema stays", () => {
+    const runs = [[send({ urgent: true }), call("send_email", { urgent: false })]];
+    const text = learn(runs, { tools: [MAIL] });
+    expectSound(text, runs);
+    expect(text).toContain(
+      "args: # its own schema; but 2 arguments otherwise, by the shape of the calls",
+    );
+    expect(answers(text, [send({ urgent: 1 }), send({ to: "x" }), send({ bcc: null })])).toEqual([
+      "ARGUMENT_VIOLATION tools.send_email.args",
+      "ARGUMENT_VIOLATION tools.send_email.args",
+      "ALLOW",
+    ]);
+  });
+
   test("a tool that no run calls is not permitted", () => {
     const text = learn([[call("ping")]], { tools: [MAIL] });
     expect(answers(text, [send({})])).toEqual(["NO_POLICY_MATCH tools"]);

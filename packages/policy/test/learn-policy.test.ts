@@ -120,6 +120,7 @@ describe("what is learned", () => {
       "      recipient: [context.request] # 4 of 4 values in context.request, in 4 of 4 runs",
       "        currency: { type: string, enum: [EUR] } # 1 value, 1 in several runs, in 4 of 4 runs",
       "        note: { type: string } # free text: 4 values, in 4 of 4 runs",
+      "        recipient: { type: string } # grounded, below",
       '        otp: { type: string, pattern: "^[0-9]{6}$" } # the form of 4 values, in 4 of 4 runs',
       "    ungrounded: [currency, note]",
       "    limits: { calls: 2 } # at most 1 in each of 4 runs, and 1 more",
@@ -179,6 +180,52 @@ describe("values", () => {
 
   test("what is new in each run is neither listed nor grounded", () => {
     expect(grounded(learn(listing([["www.a.com"], ["www.b.com"], ["www.c.com"]])))).toBeUndefined();
+  });
+
+  test("nor where more values stand in one run alone than in several, or nobody would read the list", () => {
+    const runs = listing([["www.a.com", "www.b.com"], ["www.a.com"], ["www.c.com"]]);
+    expect(grounded(learn(runs))).toBeUndefined();
+    const many = (n: number) => Array.from({ length: n }, (_, index) => `www.site${index}.com`);
+    expect(grounded(learn(listing([many(50), many(50)])))).toBeDefined();
+    expect(grounded(learn(listing([many(51), many(51)])))).toBeUndefined();
+  });
+
+  test("two runs are not enough for an enumeration", () => {
+    const [one = [], two = [], three = []] = listing([["EUR"], ["EUR"], ["EUR"]]);
+    expect(learn([one, two])).not.toContain("enum:");
+    expect(learn([one, two, three])).toContain("enum: [EUR]");
+  });
+
+  test("what is read is free, but for addresses, which also send", () => {
+    const runs = Array.from({ length: 3 }, () => [
+      call("get_rate", { currency: "EUR" }),
+      call("read_file", { path: "/docs/a.txt" }),
+      call("browse", { url: "www.a.com" }),
+    ]);
+    const text = learn(runs);
+    const others = [
+      call("get_rate", { currency: "USD" }),
+      call("read_file", { path: "/docs/b.txt" }),
+      call("browse", { url: "www.b.com/?secret" }),
+    ];
+    expect(answers(text, others)).toEqual([
+      "ALLOW",
+      "ALLOW",
+      "ARGUMENT_VIOLATION tools.browse.grounded.url",
+    ]);
+  });
+
+  test("words have no form, and what no path can name is not grounded", () => {
+    const words = learn(listing([["alpha"], ["gamma"]]));
+    expect(words).not.toContain("pattern");
+    const dotted = ["UK1", "UK2"].map((to) => [call("pay", { "a.to": to }, { request: to })]);
+    expect(learn(dotted)).not.toContain("grounded:");
+  });
+
+  test("a context whose member no path can name grounds nothing", () => {
+    const runs = ["UK1x", "UK2y"].map((url) => [call("post", { url }, { "a\nrequest": url })]);
+    expectSound(learn(runs), runs);
+    expect(grounded(learn(runs))).toBeUndefined();
   });
 
   test("days are not listed: the next one is as good", () => {
@@ -256,6 +303,15 @@ describe("the schemas of the tools", () => {
       "ARGUMENT_VIOLATION tools.send_email.args",
       "ALLOW",
     ]);
+  });
+
+  test("a schema that cannot take a pattern stays as it is", () => {
+    const otp = { anyOf: [{ type: "string" }, { type: "null" }] };
+    const tool = { name: "login", parameters: { type: "object", properties: { otp } } };
+    const runs = ["482913", "571034"].map((code) => [call("login", { otp: code })]);
+    const text = learn(runs, { tools: [tool] });
+    expectSound(text, runs);
+    expect(text).toContain("# free: the form of 2 values, in 2 of 2 runs");
   });
 
   test("a tool that no run calls is not permitted", () => {

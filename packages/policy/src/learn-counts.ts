@@ -38,7 +38,7 @@ export function isClosed(uses: readonly ArgumentUse[]): boolean {
 }
 
 /** `1 in several runs, 2 in one run`. */
-function recurrenceText(uses: readonly ArgumentUse[]): string {
+export function recurrenceText(uses: readonly ArgumentUse[]): string {
   const { several, single } = recurrence(uses);
   return `${several} in several runs${single > 0 ? `, ${single} in one run` : ""}`;
 }

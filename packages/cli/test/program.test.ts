@@ -48,6 +48,7 @@ test("every command takes --json, and the README names every command and no othe
     "graph",
     "explain",
     "simulate",
+    "learn",
     "replay",
     "decide",
     "receipts",

@@ -37,38 +37,43 @@ export function learnPolicy(
     calls.map((call) => stepOf.get(calledName(call)) ?? "*").filter((step) => step !== "*"),
   );
   const total = runs.length;
-  const calls = runs.reduce((sum, run) => sum + run.length, 0);
   const toolSubjects = subjects.filter(({ kind }) => kind === "tool");
-  return formatPolicy(
-    [
-      `# Learned by \`stepgate learn\` from ${count(total, "run")} with ${count(calls, "call")}, all of them taken for benign.`,
-      "# A draft: read it, edit it, sign it. What no run did is not permitted.",
-      ...(elsewhere.length > 0
-        ? ["# What runs of other groups only read may be read here too."]
-        : []),
-      "",
-      "schema: stepgate.policy/1",
-      `id: ${JSON.stringify(id)}`,
-      'version: "1" # a label for people; receipts carry the digest of the contract itself',
-      "",
-      "# Each step may be left out and may repeat. What came in one order only, in two runs or more, stays in it.",
-      "sequence:",
-      ...orderOf(steps).map((block) => `  - ${blockText(block, total)}`),
-      `  - ${end} # no call of the runs: the host ends a run with it`,
-      "",
-      "functions:",
-      ...functionLines(cast, total),
-      `  ${end}: [DONE]`,
-      ...(toolSubjects.length > 0 ? ["", "tools:"] : []),
-      ...toolSubjects.flatMap((subject, index) => [
-        ...(index > 0 ? [""] : []),
-        `  ${JSON.stringify(subject.name)}: # ${supportOf(subject, total)}`,
-        `    function: ${JSON.stringify(subject.function)}`,
-        `    action: ${JSON.stringify(subject.actions[0])}`,
-        ...conditionLines(subject),
-      ]),
-    ].join("\n"),
-  );
+  const text = [
+    ...headLines(id, runs, elsewhere),
+    "",
+    "# Each step may be left out and may repeat. What came in one order only, in two runs or more, stays in it.",
+    "sequence:",
+    ...orderOf(steps).map((block) => `  - ${blockText(block, total)}`),
+    `  - ${end} # no call of the runs: the host ends a run with it`,
+    "",
+    "functions:",
+    ...functionLines(cast, total),
+    `  ${end}: [DONE]`,
+    ...(toolSubjects.length > 0 ? ["", "tools:"] : []),
+    ...toolSubjects.flatMap((subject, index) => [
+      ...(index > 0 ? [""] : []),
+      ...toolLines(subject, total),
+    ]),
+  ];
+  return formatPolicy(text.join("\n"));
+}
+
+function headLines(
+  id: string,
+  runs: readonly RecordedRun[],
+  elsewhere: readonly RecordedRun[],
+): readonly string[] {
+  const calls = runs.reduce((sum, run) => sum + run.length, 0);
+  const others = "# What runs of other groups only read may be read here too.";
+  return [
+    `# Learned by \`stepgate learn\` from ${count(runs.length, "run")} with ${count(calls, "call")}, all of them taken for benign.`,
+    "# A draft: read it, edit it, sign it. What no run did is not permitted.",
+    ...(elsewhere.length > 0 ? [others] : []),
+    "",
+    "schema: stepgate.policy/1",
+    `id: ${JSON.stringify(id)}`,
+    'version: "1" # a label for people; receipts carry the digest of the contract itself',
+  ];
 }
 
 function blockText({ after, runs, steps }: OrderBlock, total: number): string {
@@ -92,6 +97,15 @@ function functionLines({ lookup: name, subjects }: Cast, total: number): readonl
         `    actions: ${JSON.stringify(subject.actions)}`,
         ...(subject.kind === "function" ? conditionLines(subject) : []),
       ]),
+  ];
+}
+
+function toolLines(subject: Subject, total: number): readonly string[] {
+  return [
+    `  ${JSON.stringify(subject.name)}: # ${supportOf(subject, total)}`,
+    `    function: ${JSON.stringify(subject.function)}`,
+    `    action: ${JSON.stringify(subject.actions[0])}`,
+    ...conditionLines(subject),
   ];
 }
 

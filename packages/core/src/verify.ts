@@ -71,7 +71,7 @@ export interface VerificationReport {
 export interface Verifier {
   /** Reads the next line, without its line feed; returns its finding, if any. */
   line(line: string | Uint8Array): Finding | undefined;
-  /** Tells that the last line did not end in a line feed. */
+  /** Tells of a last line that did not end in a line feed, in place of reading it: it may be half of a line. */
   unterminated(): Finding;
   report(): VerificationReport;
 }
@@ -148,9 +148,13 @@ export function createVerifier(options: VerifyOptions): Verifier {
       one.faults.add(found.code);
       return note(found, { sequence_id: place.sequence_id, seq: place.seq });
     },
-    unterminated: () => note(fault("UNREADABLE", "the last line does not end in a line feed"), {}),
+    unterminated() {
+      lines++;
+      return note(fault("UNREADABLE", "the last line does not end in a line feed"), {});
+    },
     report() {
-      const opened = openedUnderOthers(followed);
+      const found = new Set(findings.map(({ line }) => line));
+      const opened = openedUnderOthers(followed, found);
       const late = new Set(opened.map(({ sequence_id }) => sequence_id));
       const against = log?.report();
       const all = [...findings, ...opened, ...(against?.faults ?? [])];
@@ -225,24 +229,23 @@ function createSplitter(line: (bytes: Uint8Array) => void): {
       skipping = true;
       rest = new Uint8Array(0);
     },
-    /** True where the last line had no line feed. */
-    end() {
-      if (rest.length > 0) cut(rest);
-      else if (!skipping) return false;
-      return true;
-    },
+    /** True where a last line without a line feed is left over, of which nothing was handed on. */
+    end: () => rest.length > 0 && !skipping,
   };
 }
 
 /** Where `@log` is in the file, a sequence must have been opened under a policy that was active then. */
-function openedUnderOthers(followed: ReadonlyMap<string, Followed>): readonly Finding[] {
+function openedUnderOthers(
+  followed: ReadonlyMap<string, Followed>,
+  found: ReadonlySet<number>,
+): readonly Finding[] {
   const log = followed.get(LOG_CHAIN)?.chain.policies;
   if (log === undefined) return [];
-  return [...followed].flatMap(([sequence_id, { chain, from, faults }]) => {
+  return [...followed].flatMap(([sequence_id, { chain, from }]) => {
     const opened = chain.state?.opened;
-    if (opened === undefined || faults.size > 0 || wasActive(log, opened)) return [];
-    const found = fault("POLICY_MISMATCH", "was opened under a policy that was not active then");
-    return [{ ...found, line: from, sequence_id, seq: 0 }];
+    if (opened === undefined || found.has(from) || wasActive(log, opened)) return [];
+    const late = fault("POLICY_MISMATCH", "was opened under a policy that was not active then");
+    return [{ ...late, line: from, sequence_id, seq: 0 }];
   });
 }
 

@@ -577,6 +577,13 @@ describe("the verifier", () => {
     expect(await found(chain("@log").slice(0, 1))).toEqual(["POLICY_MISMATCH two 4"]);
     expect(await found(chain("@log").slice(0, 2))).toEqual(["POLICY_MISMATCH three 7"]);
     expect(await found(chain("@log").slice(0, 3))).toEqual(["POLICY_MISMATCH three 8"]);
+    // Another fault further on in the sequence hides nothing of its opening.
+    const twice = await verifyReceipts([...chain("@log").slice(0, 1), ...rest, ...chain("two")], {
+      keys,
+    });
+    expect(twice.findings.map(({ code, line }) => `${code} ${line}`)).toContain(
+      "POLICY_MISMATCH 4",
+    );
   });
 
   test.each([

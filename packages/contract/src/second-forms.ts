@@ -88,7 +88,7 @@ const ROWS: ReadonlyMap<string, { readonly columns: string; readonly form: Form 
   args_digest                           .o...... keyed
   decision                              .R...... decision
   deny_code                             .o...... code
-  rule                                  .o...... text
+  rule                                  .o...... rule
   permit_expires_ms                     .o...... count
   resumes                               .o...... hash
   effects                               .o...... effects
@@ -120,6 +120,7 @@ function table(text: string): Map<string, { columns: string; form: Form }> {
   const forms = new Map<string, Form>(
     Object.entries({
       text: (value: Json) => typeof value === "string" && value !== "",
+      rule: like(/^\P{Cc}{1,400}$/u),
       log: like(/^[A-Za-z0-9._-]{1,64}$/),
       sequence: (value: Json) => value === "@log" || name(value),
       count: integer(0),
@@ -209,9 +210,10 @@ const WITHOUT_ARGUMENTS = ["INVALID_REQUEST", "POLICY_UNAVAILABLE"];
 const COMBINATIONS: readonly Combination[] = [
   (r) => (r["sequence_id"] === "@log") === ["policy", "key"].includes(String(r["kind"])),
   (r) => STATUSES.get(String(r["kind"]))?.includes(String(r["status"])) ?? true,
-  (r) => has(r, "key_id") === (has(r, "sig") || has(r, "batch")),
+  // A name without its signature is what is left of a stripped record: evidence that is weak, in a form that is right.
+  (r) => has(r, "key_id") || !(has(r, "sig") || has(r, "batch")),
   (r) => !(has(r, "sig") && has(r, "batch")),
-  (r) => has(r, "hmac_key_id") === has(r, "hmac_sig"),
+  (r) => has(r, "hmac_key_id") || !has(r, "hmac_sig"),
   ...[
     (r: JsonObject) => has(r, "deny_code") === (r["decision"] === "DENY"),
     (r: JsonObject) => has(r, "rule") === (r["decision"] === "DENY"),

@@ -20,10 +20,8 @@ import {
 
 /** Whom a reader trusts, and what each record must bear (`ed25519` unless said). */
 export interface SecondTrust {
-  /** A JWKS of the gates' keys. */
+  /** A JWKS of the gates' keys, and of the approvers' with `roles`. */
   readonly keys: unknown;
-  /** A JWKS of the approvers' keys, with `roles`; where absent, approvers' signatures are not looked at. */
-  readonly approvers?: unknown;
   /** Secrets by `hmac_key_id`. */
   readonly secrets?: ReadonlyMap<string, Uint8Array>;
   readonly require?: "ed25519" | "hmac";
@@ -49,9 +47,7 @@ export function verifyAgain(file: Uint8Array, trust: SecondTrust): SecondReport 
   const world: World = { means, chains: new Map(), policies: policyStates(lines) };
   const findings: SecondFinding[] = [];
   for (const line of lines) {
-    const code = line.code ?? firstBroken(ALONE, line, world) ?? undefined;
-    const later = placeInChain(line, world, code === undefined);
-    const found = code ?? later;
+    const found = placeInChain(line, firstBroken(ALONE, line, world), world);
     if (found !== undefined) findings.push({ line: line.number, code: found });
   }
   return { findings, verdicts: verdictsOf(world), open: openAllows(world) };
@@ -59,7 +55,6 @@ export function verifyAgain(file: Uint8Array, trust: SecondTrust): SecondReport 
 
 interface Means {
   readonly keys: ReadonlyMap<string, TrustedKey>;
-  readonly approvers: ReadonlyMap<string, TrustedKey> | undefined;
   readonly secrets: ReadonlyMap<string, KeyObject>;
   readonly require: "ed25519" | "hmac";
 }
@@ -73,7 +68,7 @@ interface Line {
 /** One nonce's life: asked for approval, allowed, interrupted, resumed. */
 interface Call {
   readonly first: JsonObject;
-  asked?: string;
+  readonly hash: string;
   root?: string;
   latest?: string;
   resumed: number;
@@ -81,9 +76,7 @@ interface Call {
 
 interface Chain {
   readonly id: string;
-  readonly logId: unknown;
   readonly seen: Set<number>;
-  readonly nonces: Set<string>;
   readonly calls: Map<string, Call>;
   readonly allows: Map<string, { outcome: unknown }>;
   readonly asked: Set<string>;
@@ -94,7 +87,7 @@ interface Chain {
   open: JsonObject | undefined;
   sealedBy: string | undefined;
   closed: boolean;
-  broken: boolean;
+  readonly found: Set<string>;
 }
 
 interface World {
@@ -119,7 +112,7 @@ const ALONE: readonly (readonly [string, (record: JsonObject, means: Means) => b
   ["UNKNOWN_VERSION", versionKnown],
   ["UNKNOWN_MEMBER", membersKnown],
   ["MALFORMED", wellFormed],
-  ["WEAK_EVIDENCE", (r, m) => r[m.require === "hmac" ? "hmac_sig" : "key_id"] !== undefined],
+  ["WEAK_EVIDENCE", (r, m) => (m.require === "hmac" ? r["hmac_sig"] !== undefined : isSigned(r))],
   ["UNKNOWN_KEY", (r, m) => m.require === "hmac" || m.keys.has(text(r, "key_id"))],
   ["UNKNOWN_KEY", (r, m) => m.require === "ed25519" || m.secrets.has(text(r, "hmac_key_id"))],
   [
@@ -134,35 +127,38 @@ const ALONE: readonly (readonly [string, (record: JsonObject, means: Means) => b
 
 /** What a line must be in its chain. */
 const IN_CHAIN: readonly Rule[] = [
-  [
-    "WRONG_GENESIS",
-    (r) =>
-      r["seq"] !== 0 ||
-      r["prev"] === genesis(text(r, "log_id"), text(r, "tenant"), text(r, "sequence_id")),
-  ],
+  ["WRONG_GENESIS", (r, c) => c.next > 0 || r["seq"] !== 0 || r["prev"] === genesisOf(r)],
   ["DUPLICATE_SEQ", (r, c) => !c.seen.has(Number(r["seq"]))],
   ["OUT_OF_ORDER", (r, c) => Number(r["seq"]) >= c.next],
   ["GAP", (r, c) => Number(r["seq"]) <= c.next],
   ["CHAIN_BROKEN", (r, c) => r["seq"] === 0 || r["prev"] === c.head],
-  ["CHAIN_BROKEN", (r, c) => Number(r["ts_ms"]) >= c.time && r["log_id"] === c.logId],
+  ["CHAIN_BROKEN", (r, c) => Number(r["ts_ms"]) >= c.time && agrees(r, c, "log_id")],
   ["CHAIN_BROKEN", (r, c) => c.id === "@log" || (r["kind"] === "open") === (r["seq"] === 0)],
   [
     "CHAIN_BROKEN",
-    (r, c) => !OWNED.has(text(r, "kind")) || ["tenant", "agent_id"].every((m) => agrees(r, c, m)),
+    (r, c) =>
+      !OWNED.has(text(r, "kind")) || ["tenant", "agent_id", "mode"].every((m) => agrees(r, c, m)),
   ],
+];
+
+/** What a record may say in a sequence whose opening is there. */
+const IN_SEQUENCE: readonly Rule[] = [
   ["AFTER_SEAL", (r, c) => c.sealedBy === undefined || mayFollowSeal(r, c)],
   [
     "DUPLICATE_NONCE",
-    (r, c) => !burns(r) || r["resumes"] !== undefined || !c.nonces.has(text(r, "nonce")),
+    (r, c) => !burns(r) || r["resumes"] !== undefined || !c.calls.has(text(r, "nonce")),
   ],
   ["OUTCOME_MISMATCH", (r, c) => r["kind"] !== "outcome" || answersAllow(r, c)],
   ["OUTCOME_MISMATCH", (r, c) => r["resumes"] === undefined || mayResume(r, c)],
+  [
+    "UNKNOWN_KEY",
+    (r, _c, w) => r["kind"] !== "approval" || w.means.keys.has(text(r, "approver_key_id")),
+  ],
   ["APPROVAL_MISMATCH", (r, c, w) => r["kind"] !== "approval" || approves(r, c, w.means)],
   [
     "APPROVAL_MISMATCH",
     (r, c) => r["decision"] !== "ALLOW" || !c.asked.has(text(r, "resumes")) || wasApproved(r, c),
   ],
-  ["POLICY_MISMATCH", (r, c) => !OWNED.has(text(r, "kind")) || agrees(r, c, "mode")],
   ["POLICY_MISMATCH", (r, c) => r["kind"] !== "decision" || PINNED.every((m) => agrees(r, c, m))],
   [
     "POLICY_MISMATCH",
@@ -183,7 +179,6 @@ const MOST_RESUMED = 16;
 function meansOf(trust: SecondTrust): Means {
   return {
     keys: trustedKeys(trust.keys),
-    approvers: trust.approvers === undefined ? undefined : trustedKeys(trust.approvers),
     secrets: new Map([...(trust.secrets ?? [])].map(([id, bytes]) => [id, createSecretKey(bytes)])),
     require: trust.require ?? "ed25519",
   };
@@ -205,10 +200,11 @@ function readLine(bytes: Uint8Array, number: number): Line {
   const decoded = decode(bytes);
   const reading = decoded === undefined ? undefined : readJson(decoded);
   if (reading === undefined || !isObject(reading.value)) return unread("UNREADABLE");
-  if (reading.repeats) return unread("DUPLICATE_MEMBER");
   const canonical = canonicalText(reading.value);
-  if (canonical === undefined) return unread("NOT_CANONICAL");
-  const code = canonical === decoded ? undefined : "NOT_CANONICAL";
+  if (canonical === undefined)
+    return unread(reading.repeats ? "DUPLICATE_MEMBER" : "NOT_CANONICAL");
+  const spelt = canonical === decoded ? undefined : "NOT_CANONICAL";
+  const code = reading.repeats ? "DUPLICATE_MEMBER" : spelt;
   return { number, record: reading.value, code };
 }
 
@@ -226,15 +222,27 @@ function firstBroken(rules: typeof ALONE, line: Line, world: World): string | un
   return rules.find(([, holds]) => !holds(record, world.means))?.[0];
 }
 
-/** Judges a line in its chain where nothing was found before; then the chain goes on from it as it was read, sound or not. */
-function placeInChain(line: Line, world: World, judge: boolean): string | undefined {
+/**
+ * Judges a line in its chain where nothing was found before; then the chain goes on from it as it was read, sound or not: from
+ * its place alone where its form is not right, and not at all where its place is past.
+ */
+function placeInChain(line: Line, alone: string | undefined, world: World): string | undefined {
   const { record } = line;
-  if (record === undefined || !canBePlaced(record)) return undefined;
+  if (record === undefined || !canBePlaced(record)) return line.code ?? alone;
   const chain = chainOf(record, world);
-  const code = judge ? IN_CHAIN.find(([, holds]) => !holds(record, chain, world))?.[0] : undefined;
-  if (!judge || code !== undefined) chain.broken = true;
+  const judged = (line.code ?? alone) === undefined;
+  const code = judged
+    ? rulesFor(record, chain).find(([, holds]) => !holds(record, chain, world))?.[0]
+    : undefined;
+  const found = line.code ?? alone ?? code;
+  if (found !== undefined) chain.found.add(found);
   goOn(record, chain);
-  return code;
+  return found;
+}
+
+function rulesFor(record: JsonObject, chain: Chain): readonly Rule[] {
+  const open = chain.open !== undefined || record["kind"] === "open";
+  return open ? [...IN_CHAIN, ...IN_SEQUENCE] : IN_CHAIN;
 }
 
 function canBePlaced(record: JsonObject): boolean {
@@ -251,9 +259,7 @@ function chainOf(record: JsonObject, world: World): Chain {
   if (known !== undefined) return known;
   const chain: Chain = {
     id,
-    logId: record["log_id"],
     seen: new Set(),
-    nonces: new Set(),
     calls: new Map(),
     allows: new Map(),
     asked: new Set(),
@@ -264,7 +270,7 @@ function chainOf(record: JsonObject, world: World): Chain {
     open: undefined,
     sealedBy: undefined,
     closed: false,
-    broken: false,
+    found: new Set(),
   };
   world.chains.set(id, chain);
   return chain;
@@ -274,38 +280,35 @@ function goOn(record: JsonObject, chain: Chain): void {
   const seq = Number(record["seq"]);
   const hash = recordHash(record);
   chain.seen.add(seq);
-  if (seq >= chain.next) {
-    chain.next = seq + 1;
-    chain.head = hash;
-    if (typeof record["ts_ms"] === "number") chain.time = record["ts_ms"];
-  }
+  if (seq < chain.next) return;
+  chain.next = seq + 1;
+  chain.head = hash;
+  if (!versionKnown(record) || !membersKnown(record) || !wellFormed(record)) return;
+  chain.time = Number(record["ts_ms"]);
+  if (seq === 0 && record["kind"] === "open") chain.open = record;
+  if (chain.open === undefined) return;
   FOLDS.get(text(record, "kind"))?.(record, chain, hash);
-  if (record["sealed"] === true) chain.sealedBy ??= hash;
 }
 
 const FOLDS = new Map<string, (record: JsonObject, chain: Chain, hash: string) => void>([
-  ["open", (r, c) => void (c.open ??= r)],
   ["decision", foldDecision],
   ["outcome", foldOutcome],
   ["approval", (r, c) => void c.approvals.push(r)],
-  ["seal", (_r, c) => void (c.closed = true)],
+  ["seal", (_r, c, hash) => void ([c.closed, c.sealedBy] = [true, hash])],
 ]);
 
 function foldDecision(record: JsonObject, chain: Chain, hash: string): void {
-  const allowed = record["decision"] === "ALLOW";
-  const resumes = text(record, "resumes");
-  const call: Call = chain.calls.get(resumes) ?? { first: record, resumed: 0 };
-  if (burns(record)) chain.nonces.add(text(record, "nonce"));
-  if (record["deny_code"] === "APPROVAL_REQUIRED") {
-    call.asked = hash;
-    chain.asked.add(hash);
-    chain.calls.set(hash, call);
+  const nonce = text(record, "nonce");
+  if (burns(record) && record["resumes"] === undefined) {
+    chain.calls.set(nonce, { first: record, hash, resumed: 0 });
+    if (record["deny_code"] === "APPROVAL_REQUIRED") chain.asked.add(hash);
   }
-  if (!allowed || chain.allows.has(hash)) return;
+  const call = chain.calls.get(nonce);
+  if (record["decision"] !== "ALLOW" || call === undefined) return;
   chain.allows.set(hash, { outcome: undefined });
-  delete call.asked;
-  if (call.root === undefined) chain.calls.set((call.root = hash), call);
-  else call.resumed += 1;
+  if (call.root !== undefined) call.resumed += 1;
+  else if (record["sealed"] === true) chain.sealedBy = hash;
+  call.root ??= hash;
   call.latest = hash;
 }
 
@@ -333,15 +336,16 @@ function answersAllow(record: JsonObject, chain: Chain): boolean {
   return allow !== undefined && allow.outcome === undefined;
 }
 
+/** A nonce comes back where its call was asked to be approved, or where its latest ALLOW was interrupted. */
 function mayResume(record: JsonObject, chain: Chain): boolean {
-  const resumes = text(record, "resumes");
-  const call = chain.calls.get(resumes);
+  const call = chain.calls.get(text(record, "nonce"));
   if (call === undefined || !sameCall(record, call.first)) return false;
-  if (resumes === call.asked) return true;
-  const latest = chain.allows.get(call.latest ?? "");
-  if (resumes !== call.root || latest?.outcome !== "interrupted") return false;
+  const { root, latest = "", hash, resumed } = call;
+  if (root === undefined) return chain.asked.has(hash) && record["resumes"] === hash;
+  if (record["resumes"] !== root || chain.allows.get(latest)?.outcome !== "interrupted")
+    return false;
   if (record["decision"] === "DENY") return true;
-  return call.resumed < MOST_RESUMED && !("effects" in record) && !("sealed" in record);
+  return resumed < MOST_RESUMED && !("effects" in record) && !("sealed" in record);
 }
 
 function sameCall(record: JsonObject, first: JsonObject): boolean {
@@ -351,8 +355,10 @@ function sameCall(record: JsonObject, first: JsonObject): boolean {
 
 function approves(record: JsonObject, chain: Chain, means: Means): boolean {
   if (!chain.asked.has(text(record, "request"))) return false;
-  if (means.approvers === undefined) return true;
-  const key = means.approvers.get(text(record, "approver_key_id"));
+  const same = ["request", "approver_key_id", "verdict", "expires_ms"];
+  if (chain.approvals.some((said) => same.every((member) => said[member] === record[member])))
+    return false;
+  const key = means.keys.get(text(record, "approver_key_id"));
   return (
     key !== undefined &&
     key.approves &&
@@ -397,7 +403,8 @@ function wasActive(open: JsonObject, states: readonly PolicyState[]): boolean {
 
 function verdictsOf(world: World): ReadonlyMap<string, string> {
   const verdict = (chain: Chain): string => {
-    if (chain.broken) return "INVALID";
+    if (chain.found.size > 0)
+      return [...chain.found].join() === "UNKNOWN_KEY" ? "UNDECIDED" : "INVALID";
     if (chain.open?.["mode"] === "shadow") return "UNENFORCED";
     return chain.sealedBy === undefined ? "OPEN" : "SEALED";
   };
@@ -410,6 +417,15 @@ function openAllows(world: World): readonly string[] {
   return [...world.chains.values()].flatMap(({ allows }) =>
     [...allows].filter(([, { outcome }]) => outcome === undefined).map(([hash]) => hash),
   );
+}
+
+function genesisOf(record: JsonObject): string {
+  const tenant = record["kind"] === "open" ? text(record, "tenant") : "";
+  return genesis(text(record, "log_id"), tenant, text(record, "sequence_id"));
+}
+
+function isSigned(record: JsonObject): boolean {
+  return record["sig"] !== undefined || record["batch"] !== undefined;
 }
 
 function ifKnown<T>(

@@ -9,7 +9,6 @@ import {
   type LocalGate,
   createGate,
   memoryStore,
-  type Receipt,
   type SigningKey,
   signApproval,
   type Store,
@@ -209,7 +208,7 @@ function startRun(stage: Stage, index: number): Run {
     stage,
     id,
     who,
-    length: async () => (await Array.fromAsync(gate.receipts(id))).length,
+    length: async () => (await stage.store.read(id, 0)).length,
     envelope: () => ({
       ...who,
       sequence_id: id,
@@ -283,4 +282,3 @@ function allowed(decision: Decision): Allow {
   if (decision.decision === "ALLOW") return decision;
   throw new TypeError(`the sound run was denied: ${decision.deny_code} ${decision.rule}`);
 }
-export type { Receipt };

@@ -1,0 +1,69 @@
+/** Puts mutants before both verifiers: core's must say what is expected, and the second one the very same. */
+import { importKeySet, type VerificationReport, createVerifier } from "@stepgate/core";
+import type { Expected, Mutant } from "./mutant.ts";
+import { type SecondReport, type SecondTrust, verifyAgain } from "./second-verifier.ts";
+
+/** Both answers to one file. */
+export interface Judged {
+  readonly core: VerificationReport;
+  readonly second: SecondReport;
+}
+
+/** Why the verifiers are not of one mind, or not of the expected one; undefined where they are. */
+export function disagreement(mutant: Mutant, sound: SecondTrust): string | undefined {
+  const { core, second } = judge(mutant.file, { ...sound, ...mutant.trust });
+  const [one, other] = [told(core), toldAgain(second)];
+  if (one !== other) return `${mutant.name}: core says ${one}, the second verifier ${other}`;
+  const fault = unexpected(mutant.expected, second);
+  return fault === undefined ? undefined : `${mutant.name}: ${fault}; said ${one}`;
+}
+
+/** Reads the bytes of a file with both verifiers. */
+export function judge(file: Uint8Array, trust: SecondTrust): Judged {
+  const verifier = createVerifier({
+    keys: importKeySet(trust.keys),
+    hmacKeys: Object.fromEntries(trust.secrets ?? []),
+    require: trust.require ?? "ed25519",
+  });
+  let from = 0;
+  for (let end = file.indexOf(10); end >= 0; end = file.indexOf(10, from)) {
+    verifier.line(file.subarray(from, end));
+    from = end + 1;
+  }
+  if (from < file.length) verifier.unterminated();
+  return { core: verifier.report(), second: verifyAgain(file, trust) };
+}
+
+function unexpected(expected: Expected, { findings, verdicts }: SecondReport): string | undefined {
+  const [first] = findings;
+  if (expected === "gone" || "verdict" in expected) {
+    if (first !== undefined)
+      return `${first.code} at line ${first.line} where nothing can be known`;
+    const verdict = [...verdicts.values()].join();
+    const wanted = expected === "gone" ? "" : expected.verdict;
+    return verdict === wanted ? undefined : `${verdict} instead of ${wanted}`;
+  }
+  const { lines, codes } = expected;
+  if (first !== undefined && lines.includes(first.line) && codes.includes(first.code))
+    return undefined;
+  const found = first === undefined ? "nothing" : `${first.code} at line ${first.line}`;
+  return `${found} instead of ${codes.join(" or ")} at line ${lines.join(" or ")}`;
+}
+
+function told({ findings, sequences }: VerificationReport): string {
+  return JSON.stringify([
+    findings
+      .toSorted((one, other) => one.line - other.line)
+      .map(({ line, code }) => `${line} ${code}`),
+    sequences.map(({ sequence_id, verdict }) => `${sequence_id} ${verdict}`).toSorted(),
+    sequences.flatMap(({ open_allows }) => open_allows).toSorted(),
+  ]);
+}
+
+function toldAgain({ findings, verdicts, open }: SecondReport): string {
+  return JSON.stringify([
+    findings.map(({ line, code }) => `${line} ${code}`),
+    [...verdicts].map(([id, verdict]) => `${id} ${verdict}`).toSorted(),
+    open.toSorted(),
+  ]);
+}

@@ -1,0 +1,41 @@
+/** A sample of the mutants of the sound file of 5,000 records; `node packages/contract/src/mutants-main.ts` judges them all. */
+import { beforeAll, describe, expect, test } from "vitest";
+import { disagreement, judge } from "../src/judge-mutants.ts";
+import { bytesOf } from "../src/mutant.ts";
+import { receiptMutants } from "../src/receipt-mutants.ts";
+import { type SoundFile, soundReceipts } from "../src/sound-receipts.ts";
+
+const SAMPLED = 8;
+let file: SoundFile;
+let other: SoundFile;
+
+beforeAll(async () => {
+  file = await soundReceipts(200);
+  other = await soundReceipts(40, 25, "other");
+}, 120_000);
+
+describe("two verifiers that share no code", () => {
+  test("find nothing in 5,000 records of 200 sequences, and give them one verdict", () => {
+    expect(file.lines.filter((line) => !line.includes('"@log"'))).toHaveLength(5_000);
+    const { core, second } = judge(bytesOf(file.lines), { keys: file.keys, secrets: file.secrets });
+    expect([core.result, core.findings, second.findings]).toEqual(["sound", [], []]);
+    expect(new Set(second.verdicts.values())).toEqual(new Set(["OPEN", "SEALED"]));
+    expect(core.sequences.map(({ sequence_id, verdict }) => [sequence_id, verdict])).toEqual([
+      ...second.verdicts,
+    ]);
+  });
+
+  test("say of every mutant what was done to it, and agree in each finding after it", () => {
+    const trust = { keys: file.keys, secrets: file.secrets };
+    let made = 0;
+    const faults: string[] = [];
+    const offset = 5;
+    for (const mutant of receiptMutants(file, other)) {
+      if (made++ % SAMPLED !== offset) continue;
+      const fault = disagreement(mutant, trust);
+      if (fault !== undefined) faults.push(fault);
+    }
+    expect(made).toBeGreaterThan(10_000);
+    expect(faults).toEqual([]);
+  }, 300_000);
+});

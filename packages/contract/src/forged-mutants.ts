@@ -54,7 +54,7 @@ const THIEF: SigningKey = testKey("thief");
 
 /** One record in its place, written anew. */
 function rewritten(record: JsonObject, line: string): readonly Forgery[] {
-  const { sig, batch, key_id, hmac_sig, hmac_key_id, ...body } = record;
+  const { sig: _sig, batch, key_id: _key, hmac_sig, hmac_key_id, ...body } = record;
   const of = (name: string, forged: string, ...codes: string[]): Forgery => ({
     name,
     forged,

@@ -102,5 +102,7 @@ function genesisOf({ records }: { readonly records: readonly string[] }): string
 }
 
 function pretty(value: unknown): Buffer {
-  return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+  // Laid out as the house's formatter lays it out: a list of one stands on its line.
+  const text = JSON.stringify(value, null, 2).replaceAll(/\[\s+("[^"]*")\s+\]/g, "[$1]");
+  return Buffer.from(`${text}\n`);
 }

@@ -23,7 +23,7 @@ export function wellFormed(record: JsonObject): boolean {
 }
 
 /** The length of the audit path of RFC 9162, §2.1.3: the depth at which leaf `index` of `size` hangs. */
-export function pathLength(index: number, size: number): number {
+function pathLength(index: number, size: number): number {
   if (size <= 1) return 0;
   let left = 1;
   while (left * 2 < size) left *= 2;

@@ -28,7 +28,7 @@ export interface SecondTrust {
 }
 
 /** A finding at its line, counted from 1. */
-export interface SecondFinding {
+interface SecondFinding {
   readonly line: number;
   readonly code: string;
 }

@@ -42,7 +42,7 @@ export async function soundReceipts(
 /** The keys behind the files: two gates', an approver's. */
 export const GATE_KEY: SigningKey = testKey("gate");
 /** Signs one record at a time, beside a MAC. */
-export const SECOND_GATE_KEY: SigningKey = testKey("second gate");
+const SECOND_GATE_KEY: SigningKey = testKey("second gate");
 /** A person of the role finance. */
 export const APPROVER_KEY: SigningKey = testKey("approver");
 /** The name of the MAC's secret. */
@@ -60,7 +60,7 @@ export const SOUND_SECRETS: ReadonlyMap<string, Uint8Array> = new Map([
   [HMAC_KEY_ID, testSecret("hmac")],
 ]);
 /** The clock of the first record, in milliseconds. */
-export const STARTED_MS = 1_790_000_000_000;
+const STARTED_MS = 1_790_000_000_000;
 
 const AT_ONCE = 8;
 

@@ -109,10 +109,12 @@ async function indexAll(
     const { size, records } = await store.unindexed(LEAVES_AT_ONCE);
     const [first, ...rest] = records.map((record) => asLeaf(record, logId));
     if (first === undefined) return size;
-    if (tree?.size !== size) tree = await treeAt(store, size);
+    // After a win it goes on from there. Had others won since, its size would be theirs no more, and the append lost.
+    tree ??= await treeAt(store, size);
     const leaves = [first, ...rest] as const;
     if ((await store.index(grown(tree, leaves))) === "lost") {
       losses++;
+      // It holds leaves that were not won; whoever won may have put others there.
       tree = undefined;
       continue;
     }

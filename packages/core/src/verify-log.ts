@@ -65,7 +65,7 @@ export function createLogCheck(kept: readonly (string | KeptCheckpoint)[], keys:
 
   return {
     line(hash, logId) {
-      if (hash !== undefined && tree.size === lines) tree.add(hash.slice("sha256:".length));
+      if (hash !== undefined) tree.add(hash.slice("sha256:".length));
       lines++;
       look();
       return logId === undefined || origins.size === 0 || origins.has(originOf(logId))

@@ -63,11 +63,15 @@ test("processes that checkpoint at once while two gates decide give each record 
   const [store, second] = [open({ busyTimeoutMs }), open({ busyTimeoutMs })];
   const gates = [await openGate(store), await openGate(second)];
   const processes = await Promise.all([start(), start(), start()]);
-  const ask = { path, privateKey, times: 25 };
-  const [answers] = await Promise.all([
-    Promise.all(processes.map((one) => one.ask(ask))),
-    ...gates.map((gate, at) => work(gate, `gate-${at}`, 60)),
-  ]);
+  const answers: CheckpointAnswer[] = [];
+  let working = true;
+  const checkpointing = processes.map(async ({ ask }) => {
+    do answers.push(await ask({ path, privateKey, times: 3 }));
+    while (working);
+  });
+  await Promise.all(gates.map((gate, at) => work(gate, `gate-${at}`, 60)));
+  working = false;
+  await Promise.all(checkpointing);
   const last = await checkpointLog(store, key);
   const lines = await Array.fromAsync(store.lines());
   expect([lines.length, last.size]).toEqual([1 + 2 * 60 * 5, lines.length]);
@@ -84,7 +88,7 @@ test("processes that checkpoint at once while two gates decide give each record 
 
   // Every checkpoint that anybody was handed holds against the one log that there is.
   const notes = [...new Set([...answers.flatMap((answer) => answer.notes), last.note])];
-  expect(notes.length).toBeGreaterThan(3);
+  expect(notes.length).toBeGreaterThan(1);
   const report = await verifyReceipts(lines, { keys, checkpoints: notes });
   expect(report.findings).toEqual([]);
   expect(new Set(report.checkpoints?.map(({ result }) => result))).toEqual(new Set(["HOLDS"]));

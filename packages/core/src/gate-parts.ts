@@ -263,6 +263,10 @@ const STORE_METHODS = [
   "document",
   "counters",
   "openAllows",
+  "unindexed",
+  "index",
+  "nodes",
+  "leaf",
   "close",
 ] as const;
 

@@ -5,6 +5,7 @@ import { isObject } from "./json-schema-members.ts";
 import { toIssues } from "./parse-policy.ts";
 import { PolicyError } from "./policy-error.ts";
 import { name as nameSchema, toolName } from "./schema-members.ts";
+import { FORBIDDEN_KEYS } from "./source-document.ts";
 import { positionIn, readDocument, type SourceDocument } from "./source-document.ts";
 import { didYouMean } from "./spelling.ts";
 
@@ -112,6 +113,12 @@ function nameless(item: JsonObject): { readonly hint: string } {
 
 function faultOf(item: JsonObject, path: Path): Finding | undefined {
   const { name, action_type = null, parameters = null } = item;
+  if (typeof name === "string" && FORBIDDEN_KEYS.has(name))
+    return {
+      path: [...path, "name"],
+      message: `'${name}' cannot be the name of a tool`,
+      hint: "rename it: no policy can have this key",
+    };
   if (!toolName.safeParse(name).success)
     return {
       path: [...path, "name"],

@@ -155,7 +155,10 @@ describe("for whatever tools", () => {
     "done",
     "null",
   );
-  const name = fc.oneof(awkward, fc.stringMatching(/^[A-Za-z0-9._:/-]{1,12}$/));
+  // What readTools lets through: names of an object's own machinery are none of a tool's.
+  const name = fc
+    .oneof(awkward, fc.stringMatching(/^[A-Za-z0-9._:/-]{1,12}$/))
+    .filter((text) => text !== "constructor" && text !== "prototype");
   const property = fc.constantFrom<unknown>(
     { type: "string", minLength: 3 },
     { type: "integer", minimum: 5, format: "int32" },

@@ -44,6 +44,10 @@ describe("a fault is reported at its place, with the fix", () => {
     [`[{}]`, "1:2: a tool without a name; write [{ name"],
     [`[{ "nmae": "x" }]`, "1:2: a tool without a name; did you mean 'name' where it says 'nmae'?"],
     [`[{ "name": "a b" }]`, "1:12: 'a b' cannot be the name of a tool; rename it: 1 to 128 of"],
+    [
+      `[{ "name": "constructor" }]`,
+      "1:12: 'constructor' cannot be the name of a tool; rename it: no",
+    ],
     [`[{"name": "a"},\n {"name": "a"}]`, "2:11: the tool 'a' stands twice; leave one out"],
     [`[{"name": "a", "parameters": []}]`, "1:30: must be a JSON Schema; such as {"],
     [`[{"name": "a", "action_type": "x y"}]`, "1:31: must be the name of an action type; 1 to 128"],

@@ -164,7 +164,7 @@ function matchTool(
   let first: Match | undefined;
   for (const candidate of tool.functions) {
     // A call that comes back is the call that it was.
-    if (resumed !== undefined && resumed.call.function !== candidate) continue;
+    if (resumed !== undefined && resumed.allowedAs !== candidate) continue;
     const fn = policy.functions.get(candidate);
     if (fn === undefined) continue;
     const members = { ...callOf(fn, tool.action), ...audienceOf(fn), tool: name, ...audience };

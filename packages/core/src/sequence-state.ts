@@ -21,6 +21,8 @@ export interface NonceUse {
   readonly seq: number;
   /** Record hash of the first ALLOW: the first answer itself, or the one that an approval led to. */
   root?: string;
+  /** The function that {@link root} stood for: a tool of several may have been denied as one and allowed as another. */
+  allowedAs?: string;
   readonly deny_code?: DenyCode;
   /** What refused, where the first answer was a denial. */
   readonly rule?: string;
@@ -216,6 +218,7 @@ function applyAllow(
 ): void {
   const comesBack = use.root !== undefined;
   use.root ??= hash;
+  if (!comesBack && receipt.function !== undefined) use.allowedAs = receipt.function;
   use.latest = hash;
   delete use.status;
   state.allows.set(hash, { use });

@@ -611,3 +611,29 @@ describe("in a shadow gate", () => {
     expect(allow.receipt).not.toHaveProperty("permit_expires_ms");
   });
 });
+
+test("a tool that was denied as one function and allowed as another comes back as the other", async () => {
+  const { gate } = await openTestGate({
+    schema: "stepgate.policy/1",
+    id: "several",
+    version: "1",
+    sequence: "a?, c{1,6}",
+    functions: {
+      a: { actions: ["X"], approval: { by: ["finance"] } },
+      other: { step: "a", actions: ["Y"] },
+      c: ["X"],
+    },
+    tools: { u: { function: ["a", "c"], action: "X" } },
+  });
+  const asked = { sequence_id: "s", tool: "u", nonce: "n" };
+  expect(await gate.decide(asked)).toMatchObject({ deny_code: "APPROVAL_REQUIRED" });
+  await gate.decide({ sequence_id: "s", function: "other", action_type: "Y" });
+  const allowed = await gate.decide(asked);
+  expect(allowed).toMatchObject({ decision: "ALLOW", receipt: { function: "c" } });
+  if (allowed.decision !== "ALLOW") return;
+  await gate.outcome(allowed, { status: "interrupted" });
+  expect(await gate.decide(asked)).toMatchObject({
+    decision: "ALLOW",
+    receipt: { function: "c", resumes: recordHash(allowed.receipt) },
+  });
+});

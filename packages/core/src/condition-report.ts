@@ -2,7 +2,7 @@
 import { createSecretKey } from "node:crypto";
 import type { JsonObject } from "./canonical-json.ts";
 import type { CompiledConditions, CompiledPolicy } from "./compiled-policy.ts";
-import { countersOf, type Grounds, judge } from "./conditions.ts";
+import { countersOf, countVotes, type Grounds, judge, soFar } from "./conditions.ts";
 import type { Decimal } from "./decimal.ts";
 import type { Refusal } from "./decide.ts";
 import { bindDigester } from "./digest.ts";
@@ -131,8 +131,7 @@ function limitOf(
 ): Pick<ConditionReport, "limit"> {
   const limit = calls ?? sum;
   if (limit === undefined) return {};
-  const inSequence = state.totals.get(rule) ?? `${state.calls.get(rule) ?? 0}`;
-  const stands = limit.per === undefined ? inSequence : inWindow;
+  const stands = limit.per === undefined ? soFar(state, rule) : inWindow;
   return { limit: { ...(stands === undefined ? {} : { stands }), max: limit.max } };
 }
 
@@ -144,12 +143,6 @@ function approvalsOf(
   now: number,
 ): Pick<ConditionReport, "approvals"> {
   if (approval === undefined) return {};
-  const entitled = [...votesOn(state, denial)].filter(([keyId]) =>
-    rolesOf(keyId).some((role) => approval.by.has(role)),
-  );
-  const given = entitled.filter(
-    ([, { verdict, expires_ms }]) => verdict === "approve" && now < expires_ms,
-  );
-  const rejected = entitled.some(([, { verdict }]) => verdict === "reject");
-  return { approvals: { given: given.length, needed: approval.count, rejected } };
+  const { given, rejected } = countVotes(approval.by, votesOn(state, denial), rolesOf, now);
+  return { approvals: { given, needed: approval.count, rejected } };
 }

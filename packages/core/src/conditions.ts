@@ -276,13 +276,23 @@ export function isApproved(
   rolesOf: (keyId: string) => readonly string[],
   ts_ms: number,
 ): boolean {
+  const { given, rejected } = countVotes(by, votes, rolesOf, ts_ms);
+  return !rejected && given >= count;
+}
+
+/** What people in these roles say at this time: how many approve, and whether one rejects. A rejection does not expire. */
+export function countVotes(
+  by: ReadonlySet<string>,
+  votes: ReadonlyMap<string, ApprovalVote>,
+  rolesOf: (keyId: string) => readonly string[],
+  ts_ms: number,
+): { readonly given: number; readonly rejected: boolean } {
   const entitled = [...votes]
     .filter(([keyId]) => rolesOf(keyId).some((role) => by.has(role)))
     .map(([, vote]) => vote);
   const approving = entitled.filter((vote) => vote.verdict === "approve");
-  // A rejection does not expire.
-  if (approving.length < entitled.length) return false;
-  return approving.filter(({ expires_ms }) => ts_ms < expires_ms).length >= count;
+  const given = approving.filter(({ expires_ms }) => ts_ms < expires_ms).length;
+  return { given, rejected: approving.length < entitled.length };
 }
 
 /** What an ALLOW changes of binds and sums, as its receipt tells. */

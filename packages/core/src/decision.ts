@@ -25,13 +25,21 @@ export const DENY_CODES = [
 /** One of {@link DENY_CODES}. */
 export type DenyCode = (typeof DENY_CODES)[number];
 
-/** The denials that leave the nonce unused; every other recorded decision burns it. */
-export const BURNS_NO_NONCE: ReadonlySet<DenyCode> = new Set<DenyCode>([
+/** The denials that leave the nonce unused. */
+const BURNS_NO_NONCE: ReadonlySet<DenyCode> = new Set<DenyCode>([
   "STALE_TIMESTAMP",
   "REPLAY_NONCE",
   "INVALID_REQUEST",
   "POLICY_UNAVAILABLE",
 ]);
+
+/** True for a recorded decision that uses its nonce up: all but these denials, and but those that come back to one. */
+export function burnsNonce({
+  deny_code,
+  resumes,
+}: Pick<DecisionReceipt, "deny_code" | "resumes">): boolean {
+  return resumes === undefined && (deny_code === undefined || !BURNS_NO_NONCE.has(deny_code));
+}
 
 /** The first answer to this nonce, and what became of it, so that a retrying client learns it. */
 export interface Earlier {

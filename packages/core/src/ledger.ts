@@ -7,7 +7,7 @@
 import type { KeyObject } from "node:crypto";
 import type { RecordSigner, Signature } from "./batch-signer.ts";
 import { askStore, type Deadline, withDeadline } from "./deadline.ts";
-import { BURNS_NO_NONCE } from "./decision.ts";
+import { burnsNonce } from "./decision.ts";
 import { genesisHash, hmacHex, sha256 } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import {
@@ -388,16 +388,13 @@ function placed({ receipt, hash, line }: Signed, parts: LedgerParts): PlacedReco
   const place = { seq: receipt.seq, hash, line };
   if (receipt.kind === "outcome") return { ...place, closes: receipt.decision_hash };
   if (receipt.kind !== "decision") return place;
-  const burns =
-    receipt.resumes === undefined &&
-    (receipt.deny_code === undefined || !BURNS_NO_NONCE.has(receipt.deny_code));
   const opens = {
     gate_id: parts.gateId,
     expires_ms: receipt.permit_expires_ms ?? receipt.ts_ms + parts.permitTtlMs,
   };
   return {
     ...place,
-    ...(burns && receipt.nonce !== undefined ? { nonce: receipt.nonce } : {}),
+    ...(burnsNonce(receipt) && receipt.nonce !== undefined ? { nonce: receipt.nonce } : {}),
     ...(receipt.decision === "ALLOW" ? { opens } : {}),
   };
 }

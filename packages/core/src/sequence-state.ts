@@ -1,6 +1,6 @@
 /** The state of a sequence: the fold of its receipts, and nothing else. The gate and the verifier share it. */
 import type { CompiledConditions, CompiledPolicy } from "./compiled-policy.ts";
-import { BURNS_NO_NONCE, type DenyCode } from "./decision.ts";
+import { burnsNonce, type DenyCode } from "./decision.ts";
 import type {
   ApprovalReceipt,
   CallMembers,
@@ -189,10 +189,7 @@ function applyDecision(state: SequenceState, receipt: DecisionReceipt, hash: str
   }
   if (receipt.decision === "DENY") countDenial(state, receipt.ts_ms);
   if (nonce === undefined || args_digest === undefined) return;
-  if (
-    receipt.resumes === undefined &&
-    (deny_code === undefined || !BURNS_NO_NONCE.has(deny_code))
-  ) {
+  if (burnsNonce(receipt)) {
     const denied = deny_code === undefined ? {} : { deny_code, rule: receipt.rule ?? "" };
     const use = {
       hash,

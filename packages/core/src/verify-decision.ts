@@ -4,7 +4,7 @@ import type { CompiledPolicy } from "./compiled-policy.ts";
 import { hasCondition, isApproved, limitsOf, soFar } from "./conditions.ts";
 import { addDecimals, compareDecimals } from "./decimal.ts";
 import { decide, type Verdict } from "./decide.ts";
-import { BURNS_NO_NONCE } from "./decision.ts";
+import { burnsNonce } from "./decision.ts";
 import { type Fault, fault } from "./finding.ts";
 import { admitNonce } from "./nonce.ts";
 import type { DecisionReceipt } from "./receipt.ts";
@@ -28,9 +28,7 @@ export function decisionFault(
 }
 
 function nonceFault(state: SequenceState, receipt: DecisionReceipt): Fault | undefined {
-  const burns = receipt.deny_code === undefined || !BURNS_NO_NONCE.has(receipt.deny_code);
-  if (!burns || receipt.resumes !== undefined || !state.nonces.has(receipt.nonce ?? ""))
-    return undefined;
+  if (!burnsNonce(receipt) || !state.nonces.has(receipt.nonce ?? "")) return undefined;
   return fault("DUPLICATE_NONCE", "its nonce was used before");
 }
 

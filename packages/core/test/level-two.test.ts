@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { compilePolicy, PolicyError } from "@stepgate/policy";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { RECORDED_ANSWERS } from "./summary.ts";
 import {
   type ActionInput,
   type Allow,
@@ -71,7 +72,7 @@ test(
     );
     // Each of these was the right answer often enough to mean something; comebacks of both kinds too.
     for (const code of [
-      ...CODES,
+      ...RECORDED_ANSWERS,
       "ALLOW after an approval",
       "ALLOW after an interruption",
       "asked again",
@@ -79,20 +80,6 @@ test(
       expect(codes.get(code) ?? 0, code).toBeGreaterThan(5);
   },
 );
-
-const CODES = [
-  "ALLOW",
-  "STALE_TIMESTAMP",
-  "REPLAY_NONCE",
-  "SEALED_SEQUENCE",
-  "NO_POLICY_MATCH",
-  "SEQUENCE_VIOLATION",
-  "ACTION_NOT_ALLOWED",
-  "ARGUMENT_VIOLATION",
-  "LIMIT_EXCEEDED",
-  "APPROVAL_REQUIRED",
-  "POLICY_ERROR",
-];
 
 /** Lives the acts in gates and in the reference; throws where they part. Gives the answers, to be counted. */
 async function lived(

@@ -1,14 +1,19 @@
 /** Policies that a log knows and this start was not given: sequences that began under them go on under them. */
-import { type CompiledPolicy, type Receipt, type Store, warn } from "@stepgate/core";
+import { type CompiledPolicy, LOG_CHAIN, type Receipt, type Store, warn } from "@stepgate/core";
 import { parsePolicy } from "@stepgate/policy";
 
 /**
- * Every policy that the chain `@log` tells of, from the normal forms that the store keeps. One that cannot be had is
+ * Every policy that the chain `@log` tells of, but those that are given, from the normal forms that the store keeps. One that cannot be had is
  * left out, and its sequences are denied as POLICY_UNAVAILABLE.
  */
-export async function earlierPolicies(store: Store): Promise<readonly CompiledPolicy[]> {
+export async function earlierPolicies(
+  store: Store,
+  given: readonly CompiledPolicy[] = [],
+): Promise<readonly CompiledPolicy[]> {
   const policies: CompiledPolicy[] = [];
-  for (const digest of digestsOf(await store.read("@log", 0))) {
+  const known = new Set(given.map(({ digest }) => digest));
+  for (const digest of digestsOf(await store.read(LOG_CHAIN, 0))) {
+    if (known.has(digest)) continue;
     try {
       policies.push(compiled(digest, await store.document(digest)));
     } catch (cause) {

@@ -86,7 +86,7 @@ export async function openGate(options: OpenGateOptions): Promise<OpenedGate> {
   const approvers = await approversOf(people, folder, own.signer.keyId);
   const opened = typeof store === "string" ? openStore(store) : store;
   try {
-    const earlier = await earlierPolicies(opened);
+    const earlier = await earlierPolicies(opened, policies);
     const gate = await createGate({
       ...parts,
       ...own,

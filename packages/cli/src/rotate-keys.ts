@@ -9,7 +9,14 @@
  * 5. The old private key is destroyed: nothing needs it any more, and what is gone cannot be stolen.
  */
 import { unlink } from "node:fs/promises";
-import { createGate, GateError, type Receipt, type SigningKey, type Store } from "@stepgate/core";
+import {
+  createGate,
+  GateError,
+  LOG_CHAIN,
+  type Receipt,
+  type SigningKey,
+  type Store,
+} from "@stepgate/core";
 import { earlierPolicies } from "./earlier-policies.ts";
 import { whileLocked } from "./folder-lock.ts";
 import {
@@ -142,7 +149,7 @@ interface LogSoFar {
 /** Reads the chain `@log`. @throws GateError INVALID_INPUT where the store has none. */
 async function readLog(store: Store): Promise<LogSoFar> {
   // The store's own records; the gate checks the chain when it folds it.
-  const records = (await store.read("@log", 0)).map((line) => JSON.parse(line) as Receipt);
+  const records = (await store.read(LOG_CHAIN, 0)).map((line) => JSON.parse(line) as Receipt);
   const last = records.at(-1);
   if (last === undefined)
     throw new GateError(

@@ -6,6 +6,7 @@ import {
   type Gate,
   type GateParts,
   generateSigningKey,
+  LOG_CHAIN,
   memoryStore,
   type Receipt,
   type SigningKey,
@@ -58,14 +59,14 @@ export function failAppends(store: Store, cause: Error): Store {
   return {
     ...store,
     append: (append) =>
-      append.sequence_id === "@log" ? store.append(append) : Promise.reject(cause),
+      append.sequence_id === LOG_CHAIN ? store.append(append) : Promise.reject(cause),
   };
 }
 
 /** Every line of sequences in the order of the log: all but the chain `@log`, which tells the policies. */
 export async function sequenceLines(store: Store): Promise<readonly string[]> {
   const lines = await Array.fromAsync(store.lines());
-  return lines.filter((line) => !line.includes('"sequence_id":"@log"'));
+  return lines.filter((line) => !line.includes(`"sequence_id":"${LOG_CHAIN}"`));
 }
 
 function isCompiled(policy: unknown): policy is CompiledPolicy {

@@ -145,5 +145,5 @@ export { argsDigest } from "./digest.ts";
 export { type DerivedKeys, deriveKeys } from "./derived-keys.ts";
 export { movedCounters } from "./counters.ts";
 export { isDecimal, toDecimal } from "./decimal.ts";
-export type { PolicyStatus } from "./policy-book.ts";
+export { LOG_CHAIN, type PolicyStatus } from "./policy-book.ts";
 export { warn } from "./warning.ts";

@@ -3,7 +3,7 @@
  * covers, by leaf index, then the rest), or verified and said again in another format.
  */
 import { join } from "node:path";
-import { GateError, type KeySet, type SigningKey, type Store } from "@stepgate/core";
+import { GateError, type KeySet, LOG_CHAIN, type SigningKey, type Store } from "@stepgate/core";
 import { type Command, Option } from "commander";
 import { APPROVERS_FILE } from "../approver-keys.ts";
 import { attest } from "../in-toto.ts";
@@ -156,13 +156,11 @@ function linesOf(store: Store, sequence: string | undefined): AsyncIterable<stri
 
 function sourceOf(store: Store, sequence: string | undefined): RecordSource {
   const lines = (): AsyncIterable<string> => linesOf(store, sequence);
-  return sequence === undefined || sequence === LOG
+  return sequence === undefined || sequence === LOG_CHAIN
     ? { lines }
-    : { lines, beside: () => chainOf(store, LOG) };
+    : // There stands which policies were active.
+      { lines, beside: () => chainOf(store, LOG_CHAIN) };
 }
-
-/** Where it stands written which policies were active. */
-const LOG = "@log";
 
 function mustBeThere({ store, sequence }: ReceiptsOptions, records: number): void {
   if (records === 0 && sequence !== undefined)

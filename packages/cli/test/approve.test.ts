@@ -13,27 +13,10 @@ import { describe, expect, test } from "vitest";
 import { openGate, type OpenGateOptions } from "../src/index.ts";
 import { runProgram } from "../src/program.ts";
 import { stepgate, temporaryFolder } from "./binary.ts";
+import { PAYMENTS, program } from "./folder-of-receipts.ts";
 import { inProcess } from "./in-process.ts";
 
-const PAYMENTS = `schema: stepgate.policy/1
-id: payments
-version: "1"
-sequence: pay{1,5}
-functions:
-  pay: [WRITE_DB]
-tools:
-  pay:
-    function: pay
-    action: WRITE_DB
-    approval: { when: args.amount >= 500.0, by: [finance] }
-`;
 const CALL = { sequence_id: "s", tool: "pay", nonce: "n1", args: { amount: 900, to: "bob" } };
-
-async function program(...args: readonly string[]) {
-  const terminal = inProcess();
-  const code = await runProgram(args, terminal);
-  return { code, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
-}
 
 /** A folder with a gate's keys, two people's, and a store in which one call waits for finance. */
 async function waiting() {

@@ -8,7 +8,8 @@ import { runProgram } from "../src/program.ts";
 import { temporaryFolder } from "./binary.ts";
 import { inProcess } from "./in-process.ts";
 
-const PAYMENTS = `schema: stepgate.policy/1
+/** Payments of 500 or more need finance. */
+export const PAYMENTS = `schema: stepgate.policy/1
 id: payments
 version: "1"
 sequence: pay{1,5}

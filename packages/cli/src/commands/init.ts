@@ -1,18 +1,19 @@
 /** `stepgate init`: a commented policy with its first tests, first requests, and keys, ready to run. */
-import { access, mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type CompiledPolicy, GateError } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core";
 import { draftPolicy, formatPolicy, parsePolicy, policyFromEnv, readTools } from "@stepgate/policy";
 import { type Command, Option } from "commander";
 import { modeline, placeSchema } from "../editor-schema.ts";
 import { EXAMPLE_POLICY, EXAMPLE_REQUESTS } from "../example-policy.ts";
 import { KEY_FILES, openKeyFolder } from "../key-folder.ts";
 import { DEFAULT_KEYS } from "../open-gate.ts";
+import { mustBeFree, writeNew } from "../new-file.ts";
 import { type ExitCode, type Output, printable, type Terminal } from "../output.ts";
 import { mustPassItsTests } from "../policy-tests.ts";
 import { printPolicy } from "../print-policy.ts";
 import type { Define } from "../program.ts";
-import { errorCode, readText, reasonOf, unreadable } from "../reading.ts";
+import { readText, reasonOf, unreadable } from "../reading.ts";
 
 interface InitOptions {
   readonly from?: string;
@@ -65,14 +66,14 @@ async function init(output: Output, folder: string, draft: Draft): Promise<ExitC
   };
   const { id, version, digest } = await soundPolicy(policy);
   const names = Object.keys(contents);
-  for (const name of names) await mustBeFree(join(folder, name));
+  for (const name of names) await mustBeFree(join(folder, name), "init");
   await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
     throw unreadable(folder, reasonOf(cause), cause);
   });
   const { signer } = await openKeyFolder(join(folder, DEFAULT_KEYS), Date.now());
   await schema.write();
   for (const [name, content] of Object.entries(contents))
-    await writeNew(join(folder, name), content);
+    await writeNew(join(folder, name), content, "init");
   const files = [...names, join(DEFAULT_KEYS, KEY_FILES.public), ...schema.made].map((name) =>
     join(folder, name),
   );
@@ -136,22 +137,4 @@ const FIRST_RUN = "first-run";
 function firstCall(policy: CompiledPolicy, step: string): object {
   const fn = [...policy.functions.values()].find((candidate) => candidate.step === step);
   return { sequence_id: FIRST_RUN, function: fn?.name, action_type: [...(fn?.actions ?? [])][0] };
-}
-
-async function mustBeFree(file: string): Promise<void> {
-  const taken = await access(file).then(
-    () => true,
-    (cause: unknown) => errorCode(cause) !== "ENOENT",
-  );
-  if (taken) throw occupied(file);
-}
-
-async function writeNew(file: string, content: string): Promise<void> {
-  await writeFile(file, content, { flag: "wx" }).catch((cause: unknown) => {
-    throw errorCode(cause) === "EEXIST" ? occupied(file) : unreadable(file, reasonOf(cause), cause);
-  });
-}
-
-function occupied(file: string): GateError {
-  return unreadable(file, "is there already; init overwrites nothing");
 }

@@ -1,14 +1,15 @@
 /** `stepgate learn`: draft policies from benign recorded calls, one for each group, to read, edit and sign. */
-import { access, mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type CompiledPolicy, createSimulation } from "@stepgate/core";
 import { learnPolicy, parsePolicy, readTools, type ToolDescription } from "@stepgate/policy";
 import type { Command } from "commander";
 import { groupFile } from "../group-policies.ts";
+import { mustBeFree, writeNew } from "../new-file.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import type { Define } from "../program.ts";
-import { errorCode, readText, reasonOf, unreadable } from "../reading.ts";
-import { groupBy, readRuns, type RecordedSequence, type RunGroup } from "../recorded-runs.ts";
+import { readText, reasonOf, unreadable } from "../reading.ts";
+import { groupBy, readRuns, type RecordedRun, type RunGroup } from "../recorded-runs.ts";
 
 interface LearnOptions {
   readonly calls: string;
@@ -47,11 +48,11 @@ async function learn(output: Output, options: LearnOptions): Promise<ExitCode> {
   const tools = options.tools === undefined ? [] : await toolsOf(options.tools);
   const groups = await readRuns(options.calls, groupBy(options.group));
   const drafts = groups.map((group) => draftOf(group, groups, tools, options.output));
-  for (const { file } of drafts) await mustBeFree(file);
+  for (const { file } of drafts) await mustBeFree(file, "learn");
   await mkdir(options.output, { recursive: true }).catch((cause: unknown) => {
     throw unreadable(options.output, reasonOf(cause), cause);
   });
-  for (const { file, text } of drafts) await writeNew(file, text);
+  for (const { file, text } of drafts) await writeNew(file, text, "learn");
   if (output.json)
     await output.document({
       policies: drafts.map(({ calls, file, group, policy: { digest, id, version }, runs }) => ({
@@ -107,7 +108,7 @@ function idOf(group = "learned"): string {
 }
 
 /** INVARIANT: nothing is written that denies what it was learned from. */
-function mustBeAllowed({ calls, sequence_id }: RecordedSequence, policy: CompiledPolicy): void {
+function mustBeAllowed({ calls, sequence_id }: RecordedRun, policy: CompiledPolicy): void {
   const sequence = createSimulation().open(policy);
   for (const { at, context, ...call } of calls) {
     sequence.addContext(context);
@@ -118,24 +119,6 @@ function mustBeAllowed({ calls, sequence_id }: RecordedSequence, policy: Compile
         `no policy allows this call beside the others: ${answer.deny_code} at ${answer.rule}`,
       );
   }
-}
-
-async function mustBeFree(file: string): Promise<void> {
-  const taken = await access(file).then(
-    () => true,
-    (cause: unknown) => errorCode(cause) !== "ENOENT",
-  );
-  if (taken) throw occupied(file);
-}
-
-async function writeNew(file: string, text: string): Promise<void> {
-  await writeFile(file, text, { flag: "wx" }).catch((cause: unknown) => {
-    throw errorCode(cause) === "EEXIST" ? occupied(file) : unreadable(file, reasonOf(cause), cause);
-  });
-}
-
-function occupied(file: string): Error {
-  return unreadable(file, "is there already; learn overwrites nothing");
 }
 
 function count(n: number, what: string): string {

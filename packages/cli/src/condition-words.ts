@@ -8,6 +8,7 @@ import {
   parseStrictJson,
   type Scope,
 } from "@stepgate/core";
+import { isObject } from "./reading.ts";
 
 /** One sentence. Arguments are shown in it: whoever explains a request has them. */
 export function conditionWords(
@@ -174,10 +175,6 @@ function valueAt(args: Json | undefined, path: readonly string[]): Json | undefi
     else here = isObject(here) && Object.hasOwn(here, name) ? here[name] : undefined;
   }
   return here;
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 const MOST = 200;

@@ -4,7 +4,14 @@ import { readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
-import { GateError, type Json, JsonError, type JsonLimits, parseStrictJson } from "@stepgate/core";
+import {
+  GateError,
+  type Json,
+  JsonError,
+  type JsonLimits,
+  type JsonObject,
+  parseStrictJson,
+} from "@stepgate/core";
 
 /** A file's text, which must be UTF-8. @throws GateError INVALID_INPUT, `file: reason`. */
 export async function readText(file: string | URL): Promise<string> {
@@ -141,4 +148,9 @@ export function unreadable(where: string, reason: string, cause?: unknown): Gate
 function position(text: string, offset: number, firstLine: number): string {
   const before = text.slice(0, offset);
   return `${firstLine + before.split("\n").length - 1}:${offset - before.lastIndexOf("\n")}`;
+}
+
+/** True for a JSON object. */
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

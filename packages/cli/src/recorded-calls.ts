@@ -1,6 +1,6 @@
 /** Files of recorded calls (commands.md): one line a call, and lines that open a sequence or add to its context. */
 import { isIdentifier, type Json, type JsonObject } from "@stepgate/core";
-import { decodeText, fileChunks, readJson, readLines, unreadable } from "./reading.ts";
+import { decodeText, fileChunks, isObject, readJson, readLines, unreadable } from "./reading.ts";
 
 /** One line. A line may both open, or add context, and be a call. */
 export interface RecordedLine {
@@ -66,8 +66,4 @@ function identifier(
   if (value === undefined) return {};
   if (!isIdentifier(value)) throw unreadable(at, `${name} must be an identifier`);
   return { [name]: value };
-}
-
-function isObject(value: Json): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,18 +1,19 @@
 /** Recorded calls as the runs of groups: what `learn` learns each policy from. */
-import { createSimulation, JsonError, type Json, type JsonObject } from "@stepgate/core";
+import { createSimulation, type Json, type JsonObject } from "@stepgate/core";
 import type { RecordedCall } from "@stepgate/policy";
-import { unreadable } from "./reading.ts";
+import { isObject, unreadable } from "./reading.ts";
 import { type RecordedLine, readRecordedCalls } from "./recorded-calls.ts";
+import { openRecorded, type RecordedSequence } from "./recorded-sequence.ts";
 
 /** The runs of one group, each with at least one call. */
 export interface RunGroup {
   /** Absent where no sequence of the file has one. */
   readonly group?: string;
-  readonly runs: readonly RecordedSequence[];
+  readonly runs: readonly RecordedRun[];
 }
 
 /** One sequence, and where it begins. */
-export interface RecordedSequence {
+export interface RecordedRun {
   readonly sequence_id: string;
   readonly at: string;
   readonly calls: readonly PlacedCall[];
@@ -43,8 +44,7 @@ export function groupBy(key: string): GroupOf {
 }
 
 function member(value: Json | undefined, name: string): Json | undefined {
-  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-  return isObject && Object.hasOwn(value, name) ? (value as JsonObject)[name] : undefined;
+  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 }
 
 /**
@@ -58,18 +58,9 @@ export async function readRuns(file: string, groupOf: GroupOf): Promise<readonly
   for await (const line of readRecordedCalls(file)) {
     let run = runs.get(line.sequence_id);
     if (run === undefined) {
-      const { agent_id, at, group, sequence_id, tenant } = line;
-      const owner = { ...(agent_id && { agent_id }), ...(tenant && { tenant }) };
-      const sequence = simulation.open(undefined, owner);
-      run = {
-        sequence_id,
-        at,
-        group: groupOf(line),
-        opened: group,
-        sequence,
-        context: {},
-        calls: [],
-      };
+      const { at, sequence_id } = line;
+      const sequence = openRecorded(simulation, undefined, line);
+      run = { sequence_id, at, group: groupOf(line), sequence, context: {}, calls: [] };
       runs.set(sequence_id, run);
     }
     addLine(run, line);
@@ -93,29 +84,18 @@ interface OpenRun {
   readonly sequence_id: string;
   readonly at: string;
   readonly group: string | undefined;
-  /** As the opening line says it, whatever one groups by. */
-  readonly opened: string | undefined;
   /** Knows what is a request and what a context, and decides nothing. */
-  readonly sequence: ReturnType<ReturnType<typeof createSimulation>["open"]>;
+  readonly sequence: RecordedSequence;
   readonly calls: PlacedCall[];
   context: JsonObject;
 }
 
-function addLine(run: OpenRun, { at, call, context, group }: RecordedLine): void {
-  if (group !== undefined && group !== run.opened)
-    throw unreadable(at, `the sequence was opened with ${run.opened ?? "no"} group`);
-  if (context !== undefined) {
-    try {
-      run.sequence.addContext(context);
-    } catch (cause) {
-      if (!(cause instanceof JsonError)) throw cause;
-      throw unreadable(at, `context: ${cause.message}`, cause);
-    }
-    run.context = { ...run.context, ...context };
-  }
+function addLine(run: OpenRun, line: RecordedLine): void {
+  const answer = run.sequence.take(line);
+  const { at, call, context } = line;
+  if (context !== undefined) run.context = { ...run.context, ...context };
   if (call === undefined) return;
-  const answer = run.sequence.decide(call);
-  if (answer.decision === "DENY" && answer.deny_code === "INVALID_REQUEST")
+  if (answer?.decision === "DENY" && answer.deny_code === "INVALID_REQUEST")
     throw unreadable(at, `no gate would read this call: ${answer.rule} is at fault`);
   run.calls.push({ at, ...namesOf(call), args: argsOf(call), context: run.context });
 }
@@ -132,7 +112,5 @@ function namesOf(call: JsonObject): Omit<RecordedCall, "args" | "context"> {
 
 /** A request that a gate reads has an object there, or nothing. */
 function argsOf({ args }: JsonObject): JsonObject {
-  return typeof args === "object" && args !== null && !Array.isArray(args)
-    ? (args as JsonObject)
-    : {};
+  return isObject(args) ? args : {};
 }

@@ -1,14 +1,8 @@
 /** Recorded calls, decided one after the other: who asked for what, and what the gate would have answered. */
-import {
-  type Agent,
-  createSimulation,
-  JsonError,
-  type SimulatedDecision,
-  type SimulatedSequence,
-} from "@stepgate/core";
+import { createSimulation, type SimulatedDecision } from "@stepgate/core";
 import type { PolicyFile } from "./policy-file.ts";
-import { unreadable } from "./reading.ts";
 import { type RecordedLine, readRecordedCalls } from "./recorded-calls.ts";
+import { openRecorded, type RecordedSequence } from "./recorded-sequence.ts";
 
 /** One call and its answer. */
 export interface SimulatedCall {
@@ -26,11 +20,8 @@ export interface SimulatedCall {
 }
 
 interface Run {
-  readonly sequence: SimulatedSequence;
+  readonly sequence: RecordedSequence;
   readonly policy: PolicyFile | undefined;
-  readonly group: string | undefined;
-  /** Who the line that opened it says acts; a call that says nothing of it is theirs. */
-  readonly owner: Agent;
   calls: number;
 }
 
@@ -49,38 +40,20 @@ export async function* simulateCalls(
     let run = runs.get(line.sequence_id);
     if (run === undefined) {
       const policy = await policyOf(line);
-      const owner = ownerOf(line);
-      const sequence = simulation.open(policy?.policy, owner);
-      runs.set(line.sequence_id, (run = { sequence, policy, group: line.group, owner, calls: 0 }));
+      const sequence = openRecorded(simulation, policy?.policy, line);
+      runs.set(line.sequence_id, (run = { sequence, policy, calls: 0 }));
     }
-    addToRun(run, line);
-    if (line.call !== undefined) yield decideCall(run, line, line.call);
+    const answer = run.sequence.take(line);
+    if (line.call !== undefined && answer !== undefined)
+      yield simulatedCall(run, line, line.call, answer);
   }
 }
 
-function ownerOf({ agent_id, tenant }: RecordedLine): Agent {
-  return {
-    ...(agent_id === undefined ? {} : { agent_id }),
-    ...(tenant === undefined ? {} : { tenant }),
-  };
-}
-
-function addToRun({ sequence, group }: Run, line: RecordedLine): void {
-  if (line.group !== undefined && line.group !== group)
-    throw unreadable(line.at, `the sequence was opened with ${group ?? "no"} group`);
-  if (line.context === undefined) return;
-  try {
-    sequence.addContext(line.context);
-  } catch (cause) {
-    if (!(cause instanceof JsonError)) throw cause;
-    throw unreadable(line.at, `context: ${cause.message}`, cause);
-  }
-}
-
-function decideCall(
+function simulatedCall(
   run: Run,
   { sequence_id }: RecordedLine,
   call: NonNullable<RecordedLine["call"]>,
+  answer: SimulatedDecision,
 ): SimulatedCall {
   const { tool, function: fn, action_type } = call;
   return {
@@ -89,7 +62,7 @@ function decideCall(
     ...(typeof tool === "string" ? { tool } : {}),
     ...(typeof fn === "string" ? { function: fn } : {}),
     ...(typeof action_type === "string" ? { action_type } : {}),
-    answer: run.sequence.decide({ ...run.owner, ...call }),
+    answer,
     policy: run.policy,
   };
 }

@@ -134,6 +134,19 @@ test.each([
   expect(readdirSync(join(folder, "out")).toSorted()).toEqual(groups.map((name) => `${name}.yaml`));
 });
 
+test("a call that names no agent is its run's owner's, as for simulate", async () => {
+  const [named, bare] = [folderOf(BILLS), folderOf(BILLS.map(withoutAgent))];
+  for (const folder of [named, bare])
+    expect(await run(folder, ...LEARN)).toMatchObject({ code: 0, stderr: "" });
+  const drafts = [named, bare].map((folder) => readFileSync(join(folder, "out/pay.yaml"), "utf8"));
+  expect(drafts[1]).toBe(drafts[0]);
+});
+
+function withoutAgent(line: (typeof BILLS)[number]) {
+  const { agent_id: _agent, ...call } = line;
+  return "tool" in line ? call : line;
+}
+
 test("a compressed file serves, and --json says what was made", async () => {
   const folder = folderOf([]);
   writeFileSync(join(folder, "calls.jsonl.gz"), gzipSync(jsonl(NOTES)));

@@ -44,6 +44,11 @@ export function treeTests(storeTest: StoreTest): void {
       const inOrder = [...all, { sequence_id: "a", seq: 2 }];
       const lines = await Promise.all(inOrder.map((at) => store.read(at.sequence_id, at.seq, 1)));
       expect(await Array.fromAsync(store.lines())).toEqual(lines.flat());
+      expect(await store.indexed(0, 100)).toEqual(lines.flat().slice(0, 5));
+      expect(await store.indexed(1, 3)).toEqual(lines.flat().slice(1, 4));
+      expect(await store.indexed(4, 3)).toEqual(lines.flat().slice(4, 5));
+      expect(await store.indexed(5, 3)).toEqual([]);
+      expect(await store.indexed(0, 0)).toEqual([]);
     },
   );
   storeTest("an index is given once: for a tree of another size it is lost", async ({ store }) => {

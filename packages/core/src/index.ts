@@ -122,6 +122,7 @@ export {
   type TreeNode,
   type Unindexed,
 } from "./store.ts";
+export type { StoreFinding } from "./store-check.ts";
 export { type Checkpoint, readCheckpoint, type TreeHead } from "./checkpoint.ts";
 export { checkpointLog, proveConsistency, proveRecord } from "./checkpoint-log.ts";
 export { type InclusionProof, parseProof, verifyProof } from "./inclusion-proof.ts";

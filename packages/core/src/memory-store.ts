@@ -117,6 +117,10 @@ export function memoryStore(): Store {
     unindexed: async (count) => unindexed(count),
     index: async (indexing) => index(indexing),
     nodes: async (places) => places.map((place) => levels[place.level]?.[place.index]),
+    async indexed(from, count) {
+      const end = Math.min(levels[0]?.length ?? 0, from + count);
+      return log.slice(from, end).map(({ line }) => line);
+    },
     leaf: async (sequenceId, seq) => leaves.get(chains.get(sequenceId)?.records[seq]),
     async close() {},
   };

@@ -150,6 +150,8 @@ export interface Store {
   index(indexing: Indexing): Promise<"won" | "lost">;
   /** The hashes of nodes, leaves among them; `undefined` for one that is not kept. In the order of the places. */
   nodes(places: readonly NodePlace[]): Promise<readonly (string | undefined)[]>;
+  /** Lines of records that have a leaf index, in its order, from `from` on, at most `count`: nothing comes in between later. */
+  indexed(from: number, count: number): Promise<readonly string[]>;
   /** The leaf index of a record; `undefined` where it has none yet, or there is no such record. */
   leaf(sequenceId: string, seq: number): Promise<number | undefined>;
   close(): Promise<void>;

@@ -34,6 +34,12 @@ export function nodeAt(log: LogStatements, { level, index }: NodePlace): string 
   return hash instanceof Uint8Array ? Buffer.from(hash).toString("hex") : undefined;
 }
 
+/** Lines in the order of their leaf indexes, which is that of positions. */
+export function indexedLines(log: LogStatements, from: number, count: number): readonly string[] {
+  const end = Math.min(from + count, treeSize(log));
+  return log.page.all(from, end).map(({ line }) => String(line));
+}
+
 /** The leaf index of a record; `undefined` where it has none, or is not there. */
 export function leafOf(log: LogStatements, sequenceId: string, seq: number): number | undefined {
   const position = Number(log.position.get(sequenceId, seq)?.["position"] ?? Infinity);

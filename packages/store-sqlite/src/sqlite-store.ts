@@ -11,7 +11,7 @@ import {
 import { appendRecords, type LogStatements, logStatements, totalOf } from "./append-records.ts";
 import { openDatabase } from "./database.ts";
 import { groupCommit } from "./group-commit.ts";
-import { indexRecords, leafOf, logEnd, nodeAt } from "./index-records.ts";
+import { indexedLines, indexRecords, leafOf, logEnd, nodeAt } from "./index-records.ts";
 import { patiently } from "./patience.ts";
 
 /** Where the log lies, and how long to wait for another process that writes to it. */
@@ -102,6 +102,7 @@ export function sqliteStore(where: string | SqliteStoreOptions): Store {
       return change(() => indexRecords(log, indexing));
     },
     nodes: (places) => query(() => places.map((place) => nodeAt(log, place))),
+    indexed: (from, count) => query(() => indexedLines(log, from, count)),
     leaf: (sequenceId, seq) => query(() => leafOf(log, sequenceId, seq)),
     async close() {
       await commits.drained();

@@ -84,7 +84,7 @@ export async function openGate(options: OpenGateOptions): Promise<OpenedGate> {
     openKeyFolder(path, (parts.clock ?? Date.now)());
   const own = typeof keys === "string" ? await read(keys) : keysOf(keys, saltKey);
   const approvers = await approversOf(people, folder, own.signer.keyId);
-  const opened = typeof store === "string" ? openStore(store) : store;
+  const opened = typeof store === "string" ? await openStore(store) : store;
   try {
     const earlier = await earlierPolicies(opened, policies);
     const gate = await createGate({

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { GateError } from "@stepgate/core";
 import { Command, CommanderError } from "commander";
 import { addApprove } from "./commands/approve.ts";
+import { addArchive } from "./commands/archive.ts";
 import { addCheck } from "./commands/check.ts";
 import { addCheckpoint } from "./commands/checkpoint.ts";
 import { addDecide } from "./commands/decide.ts";
@@ -81,6 +82,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
   addVerify(program, define);
   addCheckpoint(program, define);
   addProve(program, define);
+  addArchive(program, define);
   addApprove(program, define);
   addReplay(program, define);
   addSeal(program, define);

@@ -11,13 +11,13 @@ export const DEFAULT_STORE = "sqlite:stepgate.db";
  *
  * @throws GateError UNSUPPORTED for another scheme, INVALID_INPUT for what is no store URL, STORE_UNAVAILABLE.
  */
-export function openStore(url: string): Store {
+export async function openStore(url: string): Promise<Store> {
   const path = pathOf(url);
   return path === undefined ? memoryStore() : sqliteStore(path);
 }
 
 /** Opens a store that must be there already: what only reads must not make an empty one. @throws as {@link openStore}. */
-export function openExistingStore(url: string): Store {
+export async function openExistingStore(url: string): Promise<Store> {
   const path = pathOf(url);
   if (path === undefined)
     throw new GateError(

@@ -125,6 +125,13 @@ export {
 export type { StoreFinding } from "./store-check.ts";
 export { type Checkpoint, readCheckpoint, type TreeHead } from "./checkpoint.ts";
 export { checkpointLog, proveConsistency, proveRecord } from "./checkpoint-log.ts";
+export {
+  type Archive,
+  type ArchiveHead,
+  archiveLog,
+  type ArchiveSegment,
+  type Archiving,
+} from "./archive.ts";
 export { type InclusionProof, parseProof, verifyProof } from "./inclusion-proof.ts";
 export { isConsistent, type TreeHash } from "./merkle.ts";
 export type { NoteSigner } from "./signed-note.ts";

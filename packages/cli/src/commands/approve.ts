@@ -55,7 +55,7 @@ async function approve(output: Output, options: ApproveOptions): Promise<ExitCod
   const lasts = durationOf("--expires", options.expires);
   const key = await readSigningKey(options.key);
   const approvers = options.approvers ?? join(options.keys, APPROVERS_FILE);
-  const store = openExistingStore(options.store);
+  const store = await openExistingStore(options.store);
   try {
     const denial = await findDenial(store, options.request, options.sequence);
     const args = await argumentsOf(denial, options);

@@ -36,7 +36,7 @@ async function checkpoint(
   output: Output,
   { store: url, keys, since }: CheckpointOptions,
 ): Promise<ExitCode> {
-  const store = openExistingStore(url);
+  const store = await openExistingStore(url);
   const progress = output.progress("records");
   try {
     const { signer, trusted } = await openLogKeys(keys);

@@ -68,7 +68,7 @@ async function explain(
     contexts: await Promise.all(context.map(readContext)),
     ...(approvers === undefined ? {} : { approvers }),
   };
-  const store = url === undefined ? {} : { store: openExistingStore(url) };
+  const store = url === undefined ? {} : { store: await openExistingStore(url) };
   const explanation = await explainRequest(source, read, {
     ...rest,
     ...known,

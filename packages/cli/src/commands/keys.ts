@@ -114,7 +114,7 @@ async function rotateFolder(
   { store: url, overlap }: { readonly store?: string; readonly overlap: string },
 ): Promise<ExitCode> {
   const overlapSeconds = durationOf("--overlap", overlap) / 1000;
-  const store = url === undefined ? undefined : openExistingStore(url);
+  const store = url === undefined ? undefined : await openExistingStore(url);
   try {
     const made = await rotateKeys(folder, {
       nowMs: Date.now(),

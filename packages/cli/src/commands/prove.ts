@@ -32,7 +32,7 @@ async function prove(output: Output, options: ProveOptions): Promise<ExitCode> {
   const { store: url, sequence, seq, keys, checkpoint: file } = options;
   if (!/^(0|[1-9][0-9]{0,14})$/.test(seq))
     throw new GateError("INVALID_INPUT", "--seq: write the place as a whole number, from 0");
-  const store = openExistingStore(url);
+  const store = await openExistingStore(url);
   try {
     const { signer, trusted } = await openLogKeys(keys);
     const checkpoint =

@@ -62,7 +62,7 @@ async function exportReceipts(
 ): Promise<ExitCode> {
   const stray = strayOption(options.format, command);
   if (stray !== undefined) throw new GateError("INVALID_INPUT", `receipts: ${stray}`);
-  const store = openExistingStore(options.store);
+  const store = await openExistingStore(options.store);
   const progress = output.progress("records");
   try {
     return await (options.format === "jsonl"

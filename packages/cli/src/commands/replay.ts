@@ -54,7 +54,7 @@ async function replay(output: Output, file: string, options: ReplayOptions): Pro
   const policy = await readPolicyFile(options.policy);
   const trust = await readTrust(options);
   const disclosures = await readDisclosures(options.args);
-  const store = options.store === undefined ? undefined : openExistingStore(options.store);
+  const store = options.store === undefined ? undefined : await openExistingStore(options.store);
   const progress = output.progress("records");
   const sources = { file, policy, trust, disclosures, progress: progress.at };
   const { verification, report } = await replayReceipts(

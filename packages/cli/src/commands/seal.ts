@@ -32,7 +32,7 @@ export function addSeal(program: Command, define: Define): void {
 
 async function seal(output: Output, options: SealOptions): Promise<ExitCode> {
   const { sequence, reason, by, keys, policy, store: url } = options;
-  const store = openExistingStore(url);
+  const store = await openExistingStore(url);
   try {
     const { gate } = await openActingGate(store, { sequence, url, keys, policy });
     const receipt = await gate.seal(sequence, reason, by);

@@ -21,7 +21,21 @@ export {
   type WatchedStore,
 } from "./limit-races.ts";
 export { AT_MS, counting, sampleRecord } from "./sample-record.ts";
+export {
+  logTest,
+  type RaceRounds,
+  testGateRaces,
+  testKills,
+  testLimitRaces,
+} from "./race-suite.ts";
 export { raceForOneLimit, raceForOneNonce, raceForOnePlace } from "./store-races.ts";
+export {
+  type LogPlace,
+  type LogUnderTest,
+  type OpenOptions,
+  type ServerUnderTest,
+  type StoreUnderTest,
+} from "./store-under-test.ts";
 export { type StoreFixture, testStore } from "./store-suite.ts";
 export {
   failAppends,

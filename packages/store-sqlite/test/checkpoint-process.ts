@@ -2,7 +2,7 @@
 import { createPrivateKey } from "node:crypto";
 import { checkpointLog, type NoteSigner, signingKey, type Store } from "@stepgate/core";
 import { sqliteStore } from "@stepgate/store-sqlite";
-import { answerQuestions } from "./child-process.ts";
+import { answerQuestions } from "../../contract/src/child-process.ts";
 
 /** What it may be asked. */
 export interface CheckpointQuestion {

@@ -12,7 +12,7 @@ import {
 } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
 import { expect, onTestFinished, test } from "vitest";
-import { startScript } from "./child-process.ts";
+import { startScript } from "../../contract/src/child-process.ts";
 import type { CheckpointAnswer, CheckpointQuestion } from "./checkpoint-process.ts";
 import { newLog } from "./new-log.ts";
 
@@ -52,7 +52,9 @@ async function work(gate: Gate, name: string, sequences: number): Promise<void> 
 }
 
 async function start() {
-  const script = await startScript<CheckpointQuestion, CheckpointAnswer>("checkpoint-process.ts");
+  const script = await startScript<CheckpointQuestion, CheckpointAnswer>(
+    new URL("checkpoint-process.ts", import.meta.url),
+  );
   onTestFinished(() => void script.process.kill());
   return script;
 }

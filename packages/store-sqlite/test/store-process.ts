@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 import type { AppendResult, Store } from "@stepgate/core";
 import { sqliteStore } from "@stepgate/store-sqlite";
-import { answerQuestions } from "./child-process.ts";
+import { answerQuestions } from "../../contract/src/child-process.ts";
 import { counting, sampleRecord } from "../../contract/src/sample-record.ts";
 
 /** What it may be asked. */

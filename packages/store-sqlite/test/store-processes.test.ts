@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { sqliteStore } from "@stepgate/store-sqlite";
 import { expect, onTestFinished, test } from "vitest";
-import { type ScriptProcess, startScript } from "./child-process.ts";
+import { type ScriptProcess, startScript } from "../../contract/src/child-process.ts";
 import { newLog } from "./new-log.ts";
 import type { StoreAnswer, StoreQuestion } from "./store-process.ts";
 
@@ -66,7 +66,9 @@ test("where the disk takes no more, an append is unknown and leaves nothing; wit
 const PRLIMIT = "prlimit";
 
 async function start(): Promise<ScriptProcess<StoreQuestion, StoreAnswer>> {
-  const script = await startScript<StoreQuestion, StoreAnswer>("store-process.ts");
+  const script = await startScript<StoreQuestion, StoreAnswer>(
+    new URL("store-process.ts", import.meta.url),
+  );
   onTestFinished(() => void script.process.kill());
   return script;
 }

@@ -4,16 +4,19 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createGate, type Receipt, recordHash, type Store, verifyReceipts } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
-import { sqliteStore } from "@stepgate/store-sqlite";
-import { openRacingGates, RACE_POLICY, type RacingGates } from "@stepgate/contract";
 import { type ScriptProcess, startScript } from "./child-process.ts";
 import type { LifeAnswer, LifeQuestion } from "./deciding-process.ts";
+import { openRacingGates, RACE_POLICY, type RacingGates } from "./gate-races.ts";
+import { seededRandom } from "./seeded-random.ts";
+import { type LogPlace, openLog } from "./store-under-test.ts";
 
 /** How often, and from which seed the moments are drawn. */
 export interface RepeatedKill {
   readonly kills: number;
   readonly seed: number;
-  /** Where the log and the executed actions are kept; empty. */
+  /** An empty log. */
+  readonly log: LogPlace;
+  /** Where the executed actions are noted; empty. */
   readonly folder: string;
 }
 
@@ -37,39 +40,43 @@ const LONGEST_LIFE_MS = 200;
 type Mortal = ScriptProcess<LifeQuestion, LifeAnswer>;
 
 /** Kills as often as asked; the next process is loaded while one works, but opens the log only after its end. */
-export async function killRepeatedly({ kills, seed, folder }: RepeatedKill): Promise<KillReport> {
-  const path = join(folder, "killed.db");
-  const first = sqliteStore(path);
+export async function killRepeatedly({
+  kills,
+  seed,
+  log,
+  folder,
+}: RepeatedKill): Promise<KillReport> {
+  const first = await openLog(log);
   const keys = await openRacingGates([first]);
   await first.close();
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   const violations: string[] = [];
   let executed = 0;
   let next = load();
   for (let life = 0; life < kills; life++) {
     const mortal = await next;
     next = load();
-    const question = questionOf(life, path, folder, keys);
+    const question = questionOf(life, log, folder, keys);
     // Every fifth life may end before its first decision, while the log is still being opened.
     const ended = await live(mortal, question, random() * LONGEST_LIFE_MS, life % 5 === 4);
     const ran = linesOf(readFileSync(question.executedPath, "utf8"));
     executed += ran.length;
-    const store = sqliteStore(path);
+    const store = await openLog(log);
     const found = [...ended, ...(await judgeLife(store, question.sequences, ran))];
     await store.close();
     violations.push(...found.map((violation) => `seed ${seed}, life ${life}: ${violation}`));
   }
   (await next).process.kill();
-  return { executed, ...(await judgeLog(path, keys, violations)) };
+  return { executed, ...(await judgeLog(log, keys, violations)) };
 }
 
 function load(): Promise<Mortal> {
-  return startScript<LifeQuestion, LifeAnswer>("deciding-process.ts");
+  return startScript<LifeQuestion, LifeAnswer>(new URL("deciding-process.ts", import.meta.url));
 }
 
 function questionOf(
   life: number,
-  path: string,
+  log: LogPlace,
   folder: string,
   { key, saltKey }: RacingGates,
 ): LifeQuestion {
@@ -77,7 +84,7 @@ function questionOf(
   const executedPath = join(folder, `executed-${life}`);
   writeFileSync(executedPath, "");
   return {
-    path,
+    log,
     executedPath,
     gateId: GATE_ID,
     privateKey: String(key.privateKey.export({ type: "pkcs8", format: "pem" })),
@@ -142,13 +149,13 @@ async function judgeLife(
   return violations;
 }
 
-/** Everything once more from the file alone, with signatures, after a gate of the same name has closed what was left open. */
+/** Everything once more from the log alone, with signatures, after a gate of the same name has closed what was left open. */
 async function judgeLog(
-  path: string,
+  log: LogPlace,
   keys: RacingGates,
   before: readonly string[],
 ): Promise<Omit<KillReport, "executed">> {
-  const store = sqliteStore(path);
+  const store = await openLog(log);
   const { key: signer, saltKey } = keys;
   await createGate({
     policies: [compilePolicy(RACE_POLICY)],
@@ -175,15 +182,4 @@ async function judgeLog(
 
 function linesOf(text: string): readonly string[] {
   return text.split("\n").filter((line) => line !== "");
-}
-
-/** Small, seeded, good enough to pick moments. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -1,20 +1,16 @@
-/** Races between four processes on one file: each has a gate and a store of its own, and they share a log and keys. */
-import { join } from "node:path";
+/** Races between four processes on one log: each has a gate and a store of its own, and they share a log and keys. */
 import type { ActionInput } from "@stepgate/core";
-import { sqliteStore } from "@stepgate/store-sqlite";
+import { type ScriptProcess, startScript } from "./child-process.ts";
+import type { GateAnswer, GateQuestion } from "./gate-process.ts";
 import {
-  LIMIT_KINDS,
-  LIMIT_POLICY,
   openRacingGates,
   RACE_DEADLINE_MS,
   RACE_POLICY,
   type RaceKind,
   raceGates,
-  raceLimits,
-  watchCounters,
-} from "@stepgate/contract";
-import { type ScriptProcess, startScript } from "./child-process.ts";
-import type { GateAnswer, GateQuestion } from "./gate-process.ts";
+} from "./gate-races.ts";
+import { LIMIT_KINDS, LIMIT_POLICY, raceLimits, watchCounters } from "./limit-races.ts";
+import { type LogPlace, openLog } from "./store-under-test.ts";
 
 const PROCESSES = 4;
 
@@ -25,43 +21,42 @@ export interface ProcessRaceReport {
   readonly allowed: readonly number[];
 }
 
-/** Runs `rounds` of 64 submissions, 16 from each of four processes, on a new log in `folder`. */
+/** Runs `rounds` of 64 submissions, 16 from each of four processes, on an empty log. */
 export async function raceProcesses(
   kind: RaceKind,
   rounds: number,
-  folder: string,
+  log: LogPlace,
 ): Promise<ProcessRaceReport> {
-  const race = await openProcesses(RACE_POLICY, folder);
+  const race = await openProcesses(RACE_POLICY, log);
   return race.end(await raceGates({ kind, rounds, ...race.parts }));
 }
 
 /** The same for limits: `rounds` of each kind, one kind after the other. */
 export async function raceProcessesForLimits(
   rounds: number,
-  folder: string,
+  log: LogPlace,
 ): Promise<ProcessRaceReport> {
-  const race = await openProcesses(LIMIT_POLICY, folder);
+  const race = await openProcesses(LIMIT_POLICY, log);
   const violations: string[] = [];
   for (const kind of LIMIT_KINDS)
     violations.push(...(await raceLimits({ kind, rounds, ...race.parts })));
   return race.end(violations);
 }
 
-async function openProcesses(document: object, folder: string) {
-  const path = join(folder, "race.db");
-  const store = watchCounters(sqliteStore({ path, busyTimeoutMs: RACE_DEADLINE_MS }));
+async function openProcesses(document: object, log: LogPlace) {
+  const store = watchCounters(await openLog(log, { patienceMs: RACE_DEADLINE_MS }));
   const { gates, key, saltKey, trust } = await openRacingGates([store], "ed25519", document);
   const [gate] = gates;
   if (gate === undefined) throw new Error("no gate");
   const privateKey = String(key.privateKey.export({ type: "pkcs8", format: "pem" }));
   const processes = await Promise.all(
     Array.from({ length: PROCESSES }, () =>
-      startScript<GateQuestion, GateAnswer>("gate-process.ts"),
+      startScript<GateQuestion, GateAnswer>(new URL("gate-process.ts", import.meta.url)),
     ),
   );
   const question = {
     ask: "open",
-    path,
+    log,
     privateKey,
     saltKey: Buffer.from(saltKey).toString("hex"),
     deadlineMs: RACE_DEADLINE_MS,

@@ -3,13 +3,13 @@ import { createPrivateKey } from "node:crypto";
 import { openSync, writeSync } from "node:fs";
 import { createGate, DeniedError, type Gate, recordHash, signingKey } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
-import { sqliteStore } from "@stepgate/store-sqlite";
-import { RACE_POLICY } from "../../contract/src/gate-races.ts";
 import { answerQuestions } from "./child-process.ts";
+import { RACE_POLICY } from "./gate-races.ts";
+import { type LogPlace, openLog } from "./store-under-test.ts";
 
 /** Begins the load. */
 export interface LifeQuestion {
-  readonly path: string;
+  readonly log: LogPlace;
   readonly gateId: string;
   readonly privateKey: string;
   readonly saltKey: string;
@@ -26,7 +26,7 @@ export interface LifeAnswer {
 answerQuestions<LifeQuestion, LifeAnswer>(async (question) => {
   const gate = await createGate({
     policies: [compilePolicy(RACE_POLICY)],
-    store: sqliteStore(question.path),
+    store: await openLog(question.log),
     signer: signingKey(createPrivateKey(question.privateKey)),
     saltKey: Buffer.from(question.saltKey, "hex"),
     gateId: question.gateId,

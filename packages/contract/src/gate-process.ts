@@ -2,15 +2,15 @@
 import { createPrivateKey } from "node:crypto";
 import { type ActionInput, createGate, type Gate, signingKey } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
-import { sqliteStore } from "@stepgate/store-sqlite";
-import { type RaceAnswer, submitTo } from "../../contract/src/gate-races.ts";
 import { answerQuestions } from "./child-process.ts";
+import { type RaceAnswer, submitTo } from "./gate-races.ts";
+import { type LogPlace, openLog } from "./store-under-test.ts";
 
 /** What it may be asked; the first question opens the gate. */
 export type GateQuestion =
   | {
       readonly ask: "open";
-      readonly path: string;
+      readonly log: LogPlace;
       readonly privateKey: string;
       readonly saltKey: string;
       readonly deadlineMs: number;
@@ -29,7 +29,7 @@ answerQuestions<GateQuestion, GateAnswer>(async (question) => {
   if (question.ask === "submit") return { answers: await submitTo(gates)(question.inputs) };
   const gate = await createGate({
     policies: [compilePolicy(question.document)],
-    store: sqliteStore({ path: question.path, busyTimeoutMs: question.deadlineMs }),
+    store: await openLog(question.log, { patienceMs: question.deadlineMs }),
     signer: signingKey(createPrivateKey(question.privateKey)),
     saltKey: Buffer.from(question.saltKey, "hex"),
     deadlineMs: question.deadlineMs,

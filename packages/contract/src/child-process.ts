@@ -1,4 +1,4 @@
-/** Test processes: scripts of this folder that are asked things over IPC, many at a time if need be. */
+/** Test processes: scripts that are asked things over IPC, many at a time if need be. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -17,13 +17,13 @@ interface Envelope<T> {
   readonly body: T;
 }
 
-/** Starts a script of this folder, which answers with `answerQuestions`. Resolves when it has loaded. */
+/** Starts a script, which answers with `answerQuestions`. Resolves when it has loaded. */
 export async function startScript<Question extends object, Answer extends object>(
-  name: string,
+  script: URL,
 ): Promise<ScriptProcess<Question, Answer>> {
   // Without the options of the test runner, which would keep back warnings.
   const { NODE_OPTIONS: _, ...env } = process.env;
-  const child = fork(fileURLToPath(new URL(name, import.meta.url)), {
+  const child = fork(fileURLToPath(script), {
     silent: true,
     execArgv: [],
     env,
@@ -34,7 +34,7 @@ export async function startScript<Question extends object, Answer extends object
   const waiting = new Map<number, PromiseWithResolvers<Answer>>();
   child.on("message", ({ id, body }: Envelope<Answer>) => waiting.get(id)?.resolve(body));
   child.on("exit", () =>
-    waiting.forEach(({ reject }) => reject(new Error(`${name} ended: ${errors}`))),
+    waiting.forEach(({ reject }) => reject(new Error(`${script.pathname} ended: ${errors}`))),
   );
   const expect = (id: number): Promise<Answer> => {
     const answer = Promise.withResolvers<Answer>();

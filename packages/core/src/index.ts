@@ -122,6 +122,7 @@ export {
   type TreeNode,
   type Unindexed,
 } from "./store.ts";
+export { mustBeIndexing, mustBeStorable, mustBeText } from "./storable.ts";
 export type { StoreFinding } from "./store-check.ts";
 export { type Checkpoint, readCheckpoint, type TreeHead } from "./checkpoint.ts";
 export { checkpointLog, proveConsistency, proveRecord } from "./checkpoint-log.ts";

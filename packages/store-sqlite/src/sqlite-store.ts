@@ -1,12 +1,11 @@
 /** The embedded default store: one SQLite file, durable before an append is answered, shared by processes of one host. */
 import {
-  type Append,
   GateError,
-  type Indexing,
-  isDecimal,
+  mustBeIndexing,
+  mustBeStorable,
+  mustBeText,
   type OpenAllow,
   type Store,
-  type StoredDocument,
 } from "@stepgate/core";
 import { appendRecords, type LogStatements, logStatements, totalOf } from "./append-records.ts";
 import { openDatabase } from "./database.ts";
@@ -78,7 +77,7 @@ export function sqliteStore(where: string | SqliteStoreOptions): Store {
       query(() => texts(log.read.all(sequenceId, from, count ?? -1), "line")),
     lines: () => lines(log, query),
     async keep(documents) {
-      documents.forEach(mustBeDocument);
+      for (const { digest, text } of documents) mustBeText(digest, text);
       await change(() => documents.forEach(({ digest, text }) => log.keep.run(digest, text)));
     },
     async document(digest) {
@@ -148,50 +147,6 @@ function settle(log: LogStatements, name: string, value: string): string {
 
 function texts(rows: readonly Row[], column: string): readonly string[] {
   return rows.map((row) => String(row[column]));
-}
-
-/** Refused before it joins a transaction, which a fault of one append would undo for all of them. */
-function mustBeStorable({ sequence_id, records, documents = [], counters = [] }: Append): void {
-  mustBeText(sequence_id);
-  for (const { seq, hash, line, nonce, opens, closes } of records) {
-    mustBeText(hash, line, nonce ?? "", closes ?? "", opens?.gate_id ?? "");
-    if (!Number.isSafeInteger(seq) || seq < 0)
-      throw new TypeError("seq must be a whole number from 0 on");
-    if (!Number.isSafeInteger(opens?.expires_ms ?? 0))
-      throw new TypeError("expires_ms must be whole milliseconds");
-  }
-  documents.forEach(mustBeDocument);
-  for (const { counter, add, max, at_ms, until_ms } of counters) {
-    mustBeText(counter);
-    if (!isDecimal(add) || !isDecimal(max))
-      throw new TypeError("counters go by decimals, as isDecimal has them");
-    if (!Number.isSafeInteger(at_ms) || !Number.isSafeInteger(until_ms))
-      throw new TypeError("at_ms and until_ms must be whole milliseconds");
-  }
-}
-
-/** Refused before it joins a transaction, as is an append. */
-function mustBeIndexing({ size, leaves, nodes }: Indexing): void {
-  const isPlace = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
-  const isNode = ({ hash }: { readonly hash: string }): boolean => /^[0-9a-f]{64}$/.test(hash);
-  mustBeText(...leaves.map(({ sequence_id }) => sequence_id));
-  if (![size, ...leaves.map(({ seq }) => seq)].every(isPlace))
-    throw new TypeError("size and seq must be whole numbers from 0 on");
-  if (!nodes.every(({ level, index }) => isPlace(level) && level > 0 && isPlace(index)))
-    throw new TypeError("a node has a level from 1 and an index from 0 on");
-  if (![...leaves, ...nodes].every(isNode)) throw new TypeError("a node's hash is 64 hex digits");
-}
-
-function mustBeDocument({ digest, text }: StoredDocument): void {
-  mustBeText(digest, text);
-}
-
-/** A lone surrogate would be kept as U+FFFD: other bytes than were signed. */
-function mustBeText(...candidates: readonly unknown[]): void {
-  for (const text of candidates) {
-    if (typeof text !== "string" || !text.isWellFormed())
-      throw new TypeError("a record's members must be well-formed text");
-  }
 }
 
 function unavailable(what: string, cause?: unknown): GateError {

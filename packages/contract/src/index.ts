@@ -20,6 +20,7 @@ export {
   watchCounters,
   type WatchedStore,
 } from "./limit-races.ts";
+export { NO_REDIS, redisBinary, type RedisServer, startRedisServer } from "./redis-server.ts";
 export { AT_MS, counting, sampleRecord } from "./sample-record.ts";
 export {
   logTest,

@@ -140,14 +140,14 @@ export type { CheckpointReport, KeptCheckpoint } from "./verify-log.ts";
 export { type Fault, type Finding, FINDING_CODES, type FindingCode } from "./finding.ts";
 export {
   createVerifier,
-  type SequenceReport,
+  type ReportCallbacks,
   type VerificationReport,
-  type Verdict,
   type Verifier,
   verifyFile,
-  type VerifyOptions,
   verifyReceipts,
 } from "./verify.ts";
+export type { SequenceReport, Summary, Verdict, VerifyOptions } from "./verify-lines.ts";
+export type { ChainSpill } from "./verify-chains.ts";
 export { type Approval, type ApprovalStatement, signApproval } from "./approving.ts";
 export { type ApprovalRequest, neededApproval } from "./approval-request.ts";
 export { argsDigest } from "./digest.ts";

@@ -31,12 +31,24 @@ export interface Chain {
   next: number;
   prev: string | undefined;
   ts_ms: number;
-  /** Places that were passed over. */
-  readonly gaps: { readonly from: number; readonly to: number }[];
+  /** Places that were passed over, the latest of them. */
+  readonly gaps: Gap[];
   state: SequenceState | undefined;
   /** In the chain `@log`: what became active and what was withdrawn, in order. */
-  readonly policies: PolicyReceipt[];
+  readonly policies: PolicyChange[];
 }
+
+/** Places of a chain without a record, both ends included. */
+export interface Gap {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What `@log` says of one policy at one time. */
+export type PolicyChange = Pick<PolicyReceipt, "policy_id" | "policy_digest" | "status" | "ts_ms">;
+
+/** So many gaps are remembered: a record that comes late for an older one is taken for a place's second. */
+const MAX_GAPS = 1000;
 
 /** A chain of which nothing was read yet. */
 export function newChain(): Chain {
@@ -65,15 +77,20 @@ export function followRecord(
   const found =
     misplaced ?? linkFault(chain, receipt) ?? contentFault(chain.state, receipt, evidence);
   moveTo(chain, receipt.seq, hash, receipt.ts_ms);
-  if (receipt.kind === "policy") chain.policies.push(receipt);
+  if (receipt.kind === "policy") chain.policies.push(changeOf(receipt));
   if (chain.state !== undefined) applyReceipt(chain.state, receipt, hash);
   else if (receipt.kind === "open" && receipt.seq === 0)
     chain.state = openState(receipt, hash, evidence.policies?.get(receipt.policy_digest));
   return found;
 }
 
+function changeOf({ policy_id, policy_digest, status, ts_ms }: PolicyReceipt): PolicyChange {
+  return { policy_id, policy_digest, status, ts_ms };
+}
+
 function moveTo(chain: Chain, seq: number, hash: string, ts_ms: number): void {
   if (seq > chain.next) chain.gaps.push({ from: chain.next, to: seq - 1 });
+  if (chain.gaps.length > MAX_GAPS) chain.gaps.shift();
   chain.next = seq + 1;
   chain.prev = hash;
   chain.ts_ms = ts_ms;
@@ -178,7 +195,7 @@ function approvalRecordFault(
 }
 
 /** True where `@log` had this policy active in any state that it had at that time. */
-export function wasActive(log: readonly PolicyReceipt[], opened: OpenReceipt): boolean {
+export function wasActive(log: readonly PolicyChange[], opened: OpenReceipt): boolean {
   let active: string | undefined;
   for (const { policy_id, policy_digest, status, ts_ms } of log) {
     if (policy_id !== opened.policy_id) continue;

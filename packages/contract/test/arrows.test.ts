@@ -169,6 +169,18 @@ describe("the checker finds", () => {
       "core/src/a.ts: core imports zod",
     ],
     [
+      "a dependency under a name of its own",
+      {
+        "core/package.json": manifest("@stepgate/core", { imports: { "#z": { default: "zod" } } }),
+      },
+      "core/package.json: #z leads to zod, outside of its src",
+    ],
+    [
+      "a name of its own that is none",
+      { "core/src/a.ts": 'import { z } from "#z";' },
+      "core/src/a.ts: #z is none of its package's own imports",
+    ],
+    [
       "an adapter that imports a store",
       { "express/src/a.ts": 'import "@stepgate/store-sqlite";' },
       "express/src/a.ts: express may not reach @stepgate/store-sqlite",
@@ -312,8 +324,10 @@ describe("the checker finds", () => {
           '/**\n * @example\n * import { z } from "zod";\n * process.env\n */\n// import "zod"; export default 1; process.env\nexport const a = 1;\n',
         "cli/src/main.ts": "export const a = process.env;",
         "core/package.json": manifest("@stepgate/core", {
+          imports: { "#platform": { node: "./src/a.ts", default: "./src/index.ts" } },
           devDependencies: { "@stepgate/contract": "1", canonicalize: "1" },
         }),
+        "core/src/b.ts": 'import { a } from "#platform";\nexport const b = a;\n',
       }),
     ).toEqual([]);
   });
@@ -367,6 +381,10 @@ function brokenManifest({ folder, manifest: own }: House): readonly string[] {
   const broken = dependenciesOf(own).flatMap((name) => brokenReach(folder, name, "depends on"));
   if (FREE.includes(folder) && own["private"] !== true)
     broken.push("may reach all, so must be private");
+  for (const [specifier, conditions] of Object.entries(ownImports(own)))
+    for (const target of Object.values(conditions))
+      if (!target.startsWith("./src/"))
+        broken.push(`${specifier} leads to ${target}, outside of its src`);
   return broken.map((what) => `${folder}/package.json: ${what}`);
 }
 
@@ -382,6 +400,10 @@ function brokenSource(
       return join(dirname(path), specifier).split(sep).join("/").startsWith(src)
         ? []
         : [`${specifier} lies outside of its package's src`];
+    if (specifier.startsWith("#"))
+      return Object.hasOwn(ownImports(own), specifier)
+        ? []
+        : [`${specifier} is none of its package's own imports`];
     const name = packageOf(specifier);
     const reach = brokenReach(folder, name, "imports");
     if (reach.length > 0) return reach;
@@ -409,6 +431,11 @@ function brokenReach(folder: string, name: string, how: string): string[] {
 
 function isOfTheHouse(name: string): boolean {
   return name === "stepgate" || name.startsWith("@stepgate/");
+}
+
+/** What a package imports under a name of its own, by condition: its own files and nothing else. */
+function ownImports(manifest: House["manifest"]): Readonly<Record<string, Record<string, string>>> {
+  return (manifest["imports"] as Record<string, Record<string, string>> | undefined) ?? {};
 }
 
 /** What is there when the package runs. */

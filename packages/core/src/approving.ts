@@ -1,30 +1,12 @@
-/** A person's approval of one call: what is signed, and how it comes into the chain (receipt.md, Approvals). */
+/** How a person's approval is signed and comes into the chain (receipt.md, Approvals). */
 import { sign } from "node:crypto";
-import { canonicalize } from "./canonical-json.ts";
+import { type Approval, approvalFault, approvalInput, type ApprovalStatement } from "./approval.ts";
 import { GateError } from "./errors.ts";
 import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
 import type { Plan } from "./ledger.ts";
 import type { ApprovalReceipt } from "./receipt.ts";
 import { type SequenceState, statedBefore, votesOn } from "./sequence-state.ts";
-import { isValidAt, type KeySet, type SigningKey, verifyText } from "./signing-key.ts";
-
-/** What a person says of one APPROVAL_REQUIRED denial. */
-export interface ApprovalStatement {
-  readonly log_id: string;
-  readonly sequence_id: string;
-  /** Record hash of the denial. */
-  readonly request: string;
-  readonly verdict: "approve" | "reject";
-  /** Milliseconds since the epoch; from then on the approval counts no more. */
-  readonly expires_ms: number;
-}
-
-/** A statement with its author's signature. */
-export interface Approval extends ApprovalStatement {
-  readonly approver_key_id: string;
-  /** `ed25519=` + 128 hex digits. */
-  readonly approver_sig: string;
-}
+import type { SigningKey } from "./signing-key.ts";
 
 /** Signs a statement with a person's own key. */
 export function signApproval(statement: ApprovalStatement, key: SigningKey): Approval {
@@ -34,31 +16,6 @@ export function signApproval(statement: ApprovalStatement, key: SigningKey): App
     approver_key_id: key.keyId,
     approver_sig: `ed25519=${signature.toString("hex")}`,
   };
-}
-
-/** The text under an approver's signature. */
-function approvalInput({
-  log_id,
-  sequence_id,
-  request,
-  verdict,
-  expires_ms,
-}: ApprovalStatement): string {
-  return `stepgate.approval/1\n${canonicalize({ log_id, sequence_id, request, verdict, expires_ms })}`;
-}
-
-/** Why a statement is no approval by a trusted person at this time; `undefined` where it is one. */
-export function approvalFault(
-  approval: Approval,
-  approvers: KeySet,
-  ts_ms: number,
-): string | undefined {
-  const trusted = approvers.get(approval.approver_key_id);
-  if (trusted?.jwk.roles === undefined) return "its key is no approver's";
-  if (!isValidAt(trusted.jwk, ts_ms)) return "its key is not valid now";
-  return verifyText(trusted.key, approvalInput(approval), approval.approver_sig)
-    ? undefined
-    : "its signature does not hold";
 }
 
 /** Checks a person's statement and appends it. @throws GateError INVALID_INPUT, NOT_OPENED, SEALED_SEQUENCE or STORE_UNAVAILABLE. */

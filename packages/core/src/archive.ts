@@ -6,7 +6,7 @@ import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { checkpointLog, proveConsistency } from "./checkpoint-log.ts";
 import { GateError } from "./errors.ts";
 import { leafOf, type Receipt, recordHash } from "./receipt.ts";
-import type { KeySet } from "./signing-key.ts";
+import type { KeySet } from "./key-set.ts";
 import type { NoteSigner } from "./signed-note.ts";
 import type { Store } from "./store.ts";
 import { parseStrictJson } from "./strict-json.ts";

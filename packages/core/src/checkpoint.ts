@@ -1,8 +1,8 @@
 /** Checkpoints (C2SP tlog-checkpoint): how long a log was at some time and the root of its tree, signed by its gate. */
 import { GateError } from "./errors.ts";
-import type { TreeHash } from "./merkle.ts";
-import { decodeBase64, type NoteSigner, openNote, parseNote, signNote } from "./signed-note.ts";
-import type { KeySet } from "./signing-key.ts";
+import type { KeySet } from "./key-set.ts";
+import { decodeHash, encodeHash, type TreeHash } from "./merkle.ts";
+import { type NoteSigner, openNote, parseNote, signNote } from "./signed-note.ts";
 
 /** The state of a log's tree. */
 export interface TreeHead {
@@ -45,19 +45,19 @@ export function readCheckpoint(note: string, keys: KeySet): Checkpoint {
 
 /** The text of a checkpoint, which is what is signed. */
 export function checkpointText({ origin, size, root }: TreeHead): string {
-  return `${origin}\n${size}\n${Buffer.from(root, "hex").toString("base64")}\n`;
+  return `${origin}\n${size}\n${encodeHash(root)}\n`;
 }
 
 /** The three lines; lines after them are somebody's extensions, signed and of no meaning here. */
 export function parseHead(text: string): TreeHead {
-  const [origin = "", size = "", root = "", ...extensions] = text.slice(0, -1).split("\n");
-  const bytes = decodeBase64(root);
+  const [origin = "", size = "", hash = "", ...extensions] = text.slice(0, -1).split("\n");
+  const root = decodeHash(hash);
   if (origin === "") throw noCheckpoint("its first line is no origin");
   if (!/^(0|[1-9][0-9]*)$/.test(size) || !Number.isSafeInteger(Number(size)))
     throw noCheckpoint("its second line is no tree size");
-  if (bytes?.length !== 32) throw noCheckpoint("its third line is no root hash");
+  if (root === undefined) throw noCheckpoint("its third line is no root hash");
   if (extensions.includes("")) throw noCheckpoint("it holds an empty line");
-  return { origin, size: Number(size), root: bytes.toString("hex") };
+  return { origin, size: Number(size), root };
 }
 
 function noCheckpoint(fault: string): GateError {

@@ -1,9 +1,10 @@
 /** How things end: the outcome of one ALLOW, the seal of a person, the ALLOWs that a crash left open. */
+import { equalText } from "#platform";
 import { ARGS_LIMITS, isIdentifier } from "./action-request.ts";
 import { canonicalize } from "./canonical-json.ts";
 import { askStore } from "./deadline.ts";
 import type { Allow } from "./decision.ts";
-import { argsKey, equalDigest, resultDigest } from "./digest.ts";
+import { argsKey, resultDigest } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import type { OutcomeNote } from "./gate.ts";
 import type { GateSetup } from "./gate-parts.ts";
@@ -39,7 +40,7 @@ export async function recordOutcome(
   await setup.policies.follow(setup.clock());
   return closeAllow(setup, receipt.sequence_id, hash, (state) => {
     const key = argsKey(setup.saltKey, identityOf(state), receipt.nonce ?? "");
-    if (!equalDigest(key, allow.args_key))
+    if (!equalText(key, allow.args_key))
       throw new GateError("INVALID_INPUT", "args_key does not belong to this decision");
     return draft;
   });

@@ -14,7 +14,7 @@ import {
   type SequenceState,
   votesOn,
 } from "./sequence-state.ts";
-import { type KeySet, rolesAt } from "./signing-key.ts";
+import { type KeySet, rolesAt } from "./key-set.ts";
 
 /** One condition, as it is judged whatever the others say. */
 export interface ConditionReport {

@@ -2,10 +2,11 @@
 import { withDeadline } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import { proveKey } from "./key-proof.ts";
+import { isBarePublicJwk, type KeySet } from "./key-set.ts";
 import type { Ledger } from "./ledger.ts";
-import { lastOf, LOG_CHAIN, type LogState } from "./policy-book.ts";
-import type { KeyReceipt, Receipt } from "./receipt.ts";
-import { isBarePublicJwk, type KeySet, type PublishedSigner, type Signer } from "./signing-key.ts";
+import { lastOf, type LogState } from "./policy-book.ts";
+import { type KeyReceipt, LOG_CHAIN, type Receipt } from "./receipt.ts";
+import type { PublishedSigner, Signer } from "./signing-key.ts";
 
 /** Gives the signer of a key that `@log` says took over from this gate's; `undefined` where it is not at hand. */
 export type Successor = (keyId: string) => Signer | undefined | Promise<Signer | undefined>;

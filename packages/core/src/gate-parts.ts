@@ -6,11 +6,12 @@ import { type CompiledPolicy, isCompiledPolicy } from "./compiled-policy.ts";
 import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import { createGateKey, type GateKey, type Successor } from "./gate-key.ts";
+import type { KeySet } from "./key-set.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import type { Mode } from "./receipt.ts";
 import { foldLog, type LogState, openPolicyBook, type PolicyBook } from "./policy-book.ts";
 import { foldSequence, isOutdated } from "./sequence-state.ts";
-import type { KeySet, Signer } from "./signing-key.ts";
+import type { Signer } from "./signing-key.ts";
 import type { Store } from "./store.ts";
 
 /** The parts of a gate. Clock, randomness, keys and store come in; nothing is read from the environment. */

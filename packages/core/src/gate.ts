@@ -3,7 +3,7 @@ import type { ActionInput } from "./action-request.ts";
 import type { JsonObject } from "./canonical-json.ts";
 import type { Allow, Decision } from "./decision.ts";
 import type { Action, EnforceOptions } from "./enforce.ts";
-import type { Approval } from "./approving.ts";
+import type { Approval } from "./approval.ts";
 import type {
   ApprovalReceipt,
   ContextReceipt,

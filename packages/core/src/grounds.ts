@@ -8,7 +8,7 @@ import { GateError } from "./errors.ts";
 import type { GateSetup } from "./gate-parts.ts";
 import type { Now } from "./ledger.ts";
 import { conditionsOf, type SequenceState } from "./sequence-state.ts";
-import { rolesAt } from "./signing-key.ts";
+import { rolesAt } from "./key-set.ts";
 import { parseStrictJson } from "./strict-json.ts";
 
 /** Contexts by the state that they belong to; gathered anew when the host added one. */

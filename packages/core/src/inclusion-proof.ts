@@ -1,9 +1,9 @@
 /** Proofs that a record is in a log (C2SP tlog-proof): its index, its audit path and a checkpoint, in one text. */
+import { fromBase64 } from "#platform";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { GateError } from "./errors.ts";
-import { rootFromPath, type TreeHash } from "./merkle.ts";
-import { decodeBase64 } from "./signed-note.ts";
-import type { KeySet } from "./signing-key.ts";
+import type { KeySet } from "./key-set.ts";
+import { decodeHash, encodeHash, rootFromPath, type TreeHash } from "./merkle.ts";
 
 /** Where a record stands in the tree of a checkpoint. */
 export interface InclusionProof {
@@ -19,7 +19,7 @@ const HEADER = "c2sp.org/tlog-proof@v1";
 
 /** The text of a proof. */
 export function formatProof({ index, path, checkpoint }: InclusionProof): string {
-  const hashes = path.map((hash) => `${Buffer.from(hash, "hex").toString("base64")}\n`);
+  const hashes = path.map((hash) => `${encodeHash(hash)}\n`);
   return `${HEADER}\nindex ${index}\n${hashes.join("")}\n${checkpoint}`;
 }
 
@@ -29,7 +29,7 @@ export function parseProof(text: string): InclusionProof {
   const [header, ...lines] = text.slice(0, Math.max(end, 0)).split("\n");
   if (header !== HEADER) throw noProof(`its first line is not ${HEADER}`);
   if (lines[0]?.startsWith("extra ") === true) {
-    if (decodeBase64(lines[0].slice("extra ".length)) === undefined)
+    if (fromBase64(lines[0].slice("extra ".length)) === undefined)
       throw noProof("its extra data is not base64");
     lines.shift();
   }
@@ -60,9 +60,9 @@ export function verifyProof(recordHash: string, proof: string, keys: KeySet): Ch
 }
 
 function parseHash(line: string): TreeHash {
-  const bytes = decodeBase64(line);
-  if (bytes?.length !== 32) throw noProof("its path holds a line that is no hash");
-  return bytes.toString("hex");
+  const hash = decodeHash(line);
+  if (hash === undefined) throw noProof("its path holds a line that is no hash");
+  return hash;
 }
 
 function noProof(fault: string): GateError {

@@ -81,21 +81,24 @@ export { memoryStore } from "./memory-store.ts";
 export type { Agent, Context, Gate, Opening, OutcomeNote, SequenceStatus } from "./gate.ts";
 export {
   exportKeySet,
-  generateSigningKey,
   importKeySet,
   type KeySet,
   type PublicJwk,
+  type TrustedKey,
+} from "./key-set.ts";
+export {
+  generateSigningKey,
   type PublishedSigner,
   type Signer,
   type SigningKey,
   signingKey,
-  type TrustedKey,
 } from "./signing-key.ts";
 export {
   type ApprovalReceipt,
   type ContextReceipt,
   type DecisionReceipt,
   type KeyReceipt,
+  LOG_CHAIN,
   type Mode,
   type OpenReceipt,
   type OutcomeReceipt,
@@ -148,11 +151,12 @@ export {
 } from "./verify.ts";
 export type { SequenceReport, Summary, Verdict, VerifyOptions } from "./verify-lines.ts";
 export type { ChainSpill } from "./verify-chains.ts";
-export { type Approval, type ApprovalStatement, signApproval } from "./approving.ts";
+export type { Approval, ApprovalStatement } from "./approval.ts";
+export { signApproval } from "./approving.ts";
 export { type ApprovalRequest, neededApproval } from "./approval-request.ts";
 export { argsDigest } from "./digest.ts";
 export { type DerivedKeys, deriveKeys } from "./derived-keys.ts";
 export { movedCounters } from "./counters.ts";
 export { isDecimal, toDecimal } from "./decimal.ts";
-export { LOG_CHAIN, type PolicyStatus } from "./policy-book.ts";
+export type { PolicyStatus } from "./policy-book.ts";
 export { warn } from "./warning.ts";

@@ -1,7 +1,8 @@
 /** A new key proves itself: it signs its own name for one log, so that nobody hands over to a key that is not theirs. */
+import { publicKeyOf, toHex, verifyText } from "#platform";
 import { GateError } from "./errors.ts";
 import type { KeyReceipt } from "./receipt.ts";
-import { type PublishedSigner, publicKeyOf, verifyText } from "./signing-key.ts";
+import type { PublishedSigner } from "./signing-key.ts";
 
 /** The members of a `key` record that hands over to `next`. @throws GateError KEY_INVALID where it does not sign as itself. */
 export async function proveKey(
@@ -33,7 +34,7 @@ export function provesKey({
 
 async function signatureOf(next: PublishedSigner, input: string): Promise<string> {
   try {
-    return `ed25519=${Buffer.from(await next.sign(Buffer.from(input))).toString("hex")}`;
+    return `ed25519=${toHex(await next.sign(new TextEncoder().encode(input)))}`;
   } catch (cause) {
     throw new GateError("STORE_UNAVAILABLE", "the new key did not sign", { cause });
   }

@@ -5,10 +5,11 @@
  * it won its place; what lost is dropped unseen and decided again on the new head.
  */
 import type { KeyObject } from "node:crypto";
+import { hmacHex } from "#platform";
 import type { RecordSigner, Signature } from "./batch-signer.ts";
 import { askStore, type Deadline, withDeadline } from "./deadline.ts";
 import { burnsNonce } from "./decision.ts";
-import { genesisHash, hmacHex, sha256 } from "./digest.ts";
+import { genesisHash, sha256 } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import {
   bodyText,

@@ -2,7 +2,7 @@
  * The tree of a log that only grows (RFC 6962), as stored nodes: every subtree that is full is kept once and never
  * changes, so that neither a larger tree nor a proof hashes again what was hashed before.
  */
-import { hash } from "node:crypto";
+import { sha256Hex } from "#platform";
 import { nodeHash, type TreeHash } from "./merkle.ts";
 import type { NodePlace, TreeNode } from "./store.ts";
 
@@ -101,7 +101,7 @@ function cover({ begin, end }: Range): readonly NodePlace[] {
 }
 
 function rootOver(hashes: readonly TreeHash[], node: typeof nodeHash = nodeHash): TreeHash {
-  if (hashes.length === 0) return hash("sha256", "", "hex");
+  if (hashes.length === 0) return sha256Hex("");
   return hashes.reduceRight((right, left) => node(left, right));
 }
 

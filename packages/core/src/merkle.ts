@@ -1,5 +1,5 @@
 /** Merkle trees over leaf hashes: RFC 6962 roots and audit paths, and the verification of RFC 9162 (2.1.3.2, 2.1.4.2). */
-import { hash } from "node:crypto";
+import { fromBase64, fromHex, sha256Hex, sha256OfHex, toBase64, toHex } from "#platform";
 
 /** A hash in a tree: 64 lower-case hex digits. A record hash without its `sha256:` is a leaf. */
 export type TreeHash = string;
@@ -16,7 +16,7 @@ export interface MerkleTree {
 export function merkleTree(leaves: readonly TreeHash[]): MerkleTree {
   const levels = levelsOver(leaves);
   return {
-    root: levels.at(-1)?.[0] ?? hash("sha256", "", "hex"),
+    root: levels.at(-1)?.[0] ?? sha256Hex(""),
     path(index) {
       if (leaves[index] === undefined) throw new RangeError(`the tree has no leaf ${index}`);
       const path: TreeHash[] = [];
@@ -33,10 +33,23 @@ export function merkleTree(leaves: readonly TreeHash[]): MerkleTree {
 
 /** The hash of an interior node: SHA-256(0x01 ‖ left ‖ right). @throws TypeError for what is no hash. */
 export function nodeHash(left: TreeHash, right: TreeHash): TreeHash {
-  const bytes = Buffer.from(`01${left}${right}`, "hex");
-  if (left.length !== 64 || right.length !== 64 || bytes.length !== 65)
+  const hash = sha256OfHex(`01${left}${right}`);
+  if (left.length !== 64 || right.length !== 64 || hash === undefined)
     throw new TypeError("a tree hash is 64 hex digits");
-  return hash("sha256", bytes, "hex");
+  return hash;
+}
+
+/** A hash as checkpoints and proofs spell it: base64. @throws TypeError for what is no hash. */
+export function encodeHash(hash: TreeHash): string {
+  const bytes = fromHex(hash);
+  if (bytes?.length !== 32) throw new TypeError("a tree hash is 64 hex digits");
+  return toBase64(bytes);
+}
+
+/** The hash of its base64; `undefined` for other text. */
+export function decodeHash(text: string): TreeHash | undefined {
+  const bytes = fromBase64(text);
+  return bytes?.length === 32 ? toHex(bytes) : undefined;
 }
 
 /** How many hashes the audit path of leaf `index` in a tree of `size` leaves has. */

@@ -5,12 +5,15 @@ import { GateError } from "./errors.ts";
 import type { GateKey } from "./gate-key.ts";
 import { provesKey } from "./key-proof.ts";
 import type { Draft, Ledger } from "./ledger.ts";
-import type { KeyReceipt, Mode, PolicyReceipt, Receipt } from "./receipt.ts";
+import {
+  type KeyReceipt,
+  LOG_CHAIN,
+  type Mode,
+  type PolicyReceipt,
+  type Receipt,
+} from "./receipt.ts";
 import type { Head, SequenceState } from "./sequence-state.ts";
 import type { Store } from "./store.ts";
-
-/** The chain of records that concern no sequence. */
-export const LOG_CHAIN = "@log";
 
 /** What `@log` says after its records so far. */
 export interface LogState {

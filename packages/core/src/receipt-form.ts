@@ -3,10 +3,9 @@ import { isIdentifier, isNonce } from "./action-request.ts";
 import { canonicalize, type JsonObject } from "./canonical-json.ts";
 import { isDecimal } from "./decimal.ts";
 import { DENY_CODES } from "./decision.ts";
+import { isBarePublicJwk } from "./key-set.ts";
 import { pathLength } from "./merkle.ts";
-import { LOG_CHAIN } from "./policy-book.ts";
-import { MAX_BATCH, RECEIPT_VERSION } from "./receipt.ts";
-import { isBarePublicJwk } from "./signing-key.ts";
+import { LOG_CHAIN, MAX_BATCH, RECEIPT_VERSION } from "./receipt.ts";
 
 /** Why parsed JSON is no record; `undefined` where it is one. */
 export interface FormFault {

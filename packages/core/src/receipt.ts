@@ -2,11 +2,13 @@
 import { canonicalize, canonicalString, type JsonObject } from "./canonical-json.ts";
 import { sha256 } from "./digest.ts";
 import type { DenyCode } from "./decision.ts";
+import type { PublicJwk } from "./key-set.ts";
 import type { TreeHash } from "./merkle.ts";
-import type { PublicJwk } from "./signing-key.ts";
 
 /** The version that pins canonicalisation, hashes and signature algorithms: there is no `alg` to lie with. */
 export const RECEIPT_VERSION = "stepgate.receipt/1";
+/** The chain of records that concern no sequence. */
+export const LOG_CHAIN = "@log";
 /** The most records under one signature. */
 export const MAX_BATCH = 4096;
 

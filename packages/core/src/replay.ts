@@ -16,7 +16,7 @@ import { type KeptContexts, keptContexts } from "./kept-contexts.ts";
 import type { DecisionReceipt, Receipt } from "./receipt.ts";
 import { inputOf, possibleForms, rewritten, timeOf } from "./replayed-request.ts";
 import { applyReceipt, conditionsOf, openState, type SequenceState } from "./sequence-state.ts";
-import { type KeySet, rolesAt } from "./signing-key.ts";
+import { type KeySet, rolesAt } from "./key-set.ts";
 
 /** An answer of a gate. */
 export interface ReplayAnswer {

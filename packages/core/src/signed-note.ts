@@ -1,7 +1,8 @@
 /** Signed notes (C2SP signed-note): text that one or more named keys signed, of which Ed25519 keys are understood. */
-import { createHash } from "node:crypto";
+import { fromBase64, fromHex, sha256Hex, toBase64, toHex, verifyText } from "#platform";
 import { GateError } from "./errors.ts";
-import { type KeySet, type PublicJwk, type Signer, verifySignature } from "./signing-key.ts";
+import { type KeySet, pointOf, type PublicJwk } from "./key-set.ts";
+import type { Signer } from "./signing-key.ts";
 
 /** Signs notes: a signature line needs the public key itself, of which a `keyId` is only the thumbprint. */
 export interface NoteSigner extends Signer {
@@ -17,9 +18,10 @@ interface Note {
 
 interface NoteSignature {
   readonly name: string;
-  /** The first four bytes: which key made it, and by which algorithm. */
-  readonly keyId: Buffer;
-  readonly signature: Buffer;
+  /** The first four bytes in hex: which key made it, and by which algorithm. */
+  readonly keyId: string;
+  /** `ed25519=` and its bytes in hex, as records spell signatures. */
+  readonly signature: string;
 }
 
 const ED25519 = 0x01;
@@ -30,9 +32,9 @@ const MAX_NOTE = 256 * 1024;
 export async function signNote(text: string, name: string, signer: NoteSigner): Promise<string> {
   if (!text.endsWith("\n") || !isNoteText(text) || !isKeyName(name))
     throw new TypeError("a note is lines of text, signed under a name without spaces");
-  const signature = await signer.sign(Buffer.from(text));
-  const line = Buffer.concat([noteKeyId(name, signer.publicJwk), signature]).toString("base64");
-  return `${text}\n${DASH} ${name} ${line}\n`;
+  const signature = await signer.sign(new TextEncoder().encode(text));
+  const keyId = fromHex(noteKeyId(name, signer.publicJwk)) ?? [];
+  return `${text}\n${DASH} ${name} ${toBase64(Uint8Array.of(...keyId, ...signature))}\n`;
 }
 
 /**
@@ -46,9 +48,9 @@ export function openNote(source: string, name: string, keys: KeySet): string {
   const known = [...keys.values()].filter(({ jwk }) => jwk.roles === undefined);
   let signed = false;
   for (const { keyId, signature } of signatures.filter((line) => line.name === name)) {
-    const key = known.find(({ jwk }) => keyId.equals(noteKeyId(name, jwk)));
+    const key = known.find(({ jwk }) => keyId === noteKeyId(name, jwk));
     if (key === undefined) continue;
-    if (!verifySignature(key.key, Buffer.from(text), signature))
+    if (!verifyText(key.key, text, signature))
       throw new GateError("RECEIPT_INVALID", "a signature does not belong to this note");
     signed = true;
   }
@@ -56,14 +58,10 @@ export function openNote(source: string, name: string, keys: KeySet): string {
   return text;
 }
 
-/** Key id of an Ed25519 key: the first four bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key). */
-export function noteKeyId(name: string, { x }: PublicJwk): Buffer {
-  const digest = createHash("sha256")
-    .update(`${name}\n`)
-    .update(Buffer.from([ED25519]))
-    .update(Buffer.from(x, "base64url"))
-    .digest();
-  return digest.subarray(0, 4);
+/** Key id of an Ed25519 key, in hex: the first four bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key). */
+export function noteKeyId(name: string, jwk: PublicJwk): string {
+  const named = new TextEncoder().encode(`${name}\n`);
+  return sha256Hex(Uint8Array.of(...named, ED25519, ...pointOf(jwk))).slice(0, 8);
 }
 
 /** Takes a note apart: the last empty line ends its text. @throws GateError INVALID_INPUT. */
@@ -81,18 +79,16 @@ const DASH = "\u2014";
 
 function parseSignature(line: string): NoteSignature {
   const [dash, name, encoded, ...rest] = line.split(" ");
-  const bytes = encoded === undefined ? undefined : decodeBase64(encoded);
+  const bytes = encoded === undefined ? undefined : fromBase64(encoded);
   if (dash !== DASH || name === undefined || !isKeyName(name) || rest.length > 0)
     throw notANote("a signature line is '\u2014 name signature'");
   if (bytes === undefined || bytes.length <= 4)
     throw notANote(`the signature of '${name}' is not base64 of a key id and a signature`);
-  return { name, keyId: bytes.subarray(0, 4), signature: bytes.subarray(4) };
-}
-
-/** The bytes of standard base64 (RFC 4648, 4) in its one right spelling; `undefined` for any other text. */
-export function decodeBase64(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, "base64");
-  return bytes.toString("base64") === text ? bytes : undefined;
+  return {
+    name,
+    keyId: toHex(bytes.subarray(0, 4)),
+    signature: `ed25519=${toHex(bytes.subarray(4))}`,
+  };
 }
 
 function isNoteText(text: string): boolean {

@@ -1,7 +1,8 @@
 /** Batch signatures as a verifier sees them: a batch is verified once, and what is known of its tree is remembered. */
+import { verifyText } from "#platform";
+import type { TrustedKey } from "./key-set.ts";
 import { nodeHash, rootFromPath, type TreeHash } from "./merkle.ts";
 import { type Batch, batchInput, leafOf } from "./receipt.ts";
-import { type TrustedKey, verifyText } from "./signing-key.ts";
 
 /** Tells whether records stand in the batches that they claim. */
 export interface BatchVerifier {

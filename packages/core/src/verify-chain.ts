@@ -1,18 +1,18 @@
 /** One chain: are its records in place, linked, within their rights, and what the policy makes of them? */
 import type { CompiledPolicy } from "./compiled-policy.ts";
-import { approvalFault } from "./approving.ts";
+import { approvalFault } from "./approval.ts";
 import { genesisHash } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
-import { LOG_CHAIN } from "./policy-book.ts";
-import type {
-  ApprovalReceipt,
-  OpenReceipt,
-  OutcomeReceipt,
-  PolicyReceipt,
-  Receipt,
+import {
+  type ApprovalReceipt,
+  LOG_CHAIN,
+  type OpenReceipt,
+  type OutcomeReceipt,
+  type PolicyReceipt,
+  type Receipt,
 } from "./receipt.ts";
 import { applyReceipt, openState, type SequenceState, statedBefore } from "./sequence-state.ts";
-import type { KeySet } from "./signing-key.ts";
+import type { KeySet } from "./key-set.ts";
 import { decisionFault } from "./verify-decision.ts";
 
 /** The policies to recompute decisions by, by digest; `undefined`: decisions are not recomputed. */

@@ -1,7 +1,7 @@
 /** The chains of a file: at hand while their records come, and put aside where too many are, so that memory has a bound. */
 import type { FindingCode } from "./finding.ts";
 import { packChain, unpackChain } from "./packed-chain.ts";
-import { LOG_CHAIN } from "./policy-book.ts";
+import { LOG_CHAIN } from "./receipt.ts";
 import { type Chain, type HeldPolicies, newChain } from "./verify-chain.ts";
 
 /** A chain, and what was found of it so far. */

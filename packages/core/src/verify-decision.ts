@@ -9,7 +9,7 @@ import { type Fault, fault } from "./finding.ts";
 import { admitNonce } from "./nonce.ts";
 import type { DecisionReceipt } from "./receipt.ts";
 import { type ApprovalVote, conditionsOf, type SequenceState, votesOn } from "./sequence-state.ts";
-import { type KeySet, rolesAt } from "./signing-key.ts";
+import { type KeySet, rolesAt } from "./key-set.ts";
 
 /** The first fault of a decision that stands in its place, in the order of receipt.md's findings. */
 export function decisionFault(

@@ -1,9 +1,9 @@
 /** One line after another against trusted keys. Nothing is collected: what is found is handed on, and counted. */
-import { createSecretKey } from "node:crypto";
+import { secretKey } from "#platform";
 import type { CompiledPolicy } from "./compiled-policy.ts";
 import { type Fault, fault, type Finding, type FindingCode } from "./finding.ts";
+import type { KeySet } from "./key-set.ts";
 import type { Receipt } from "./receipt.ts";
-import type { KeySet } from "./signing-key.ts";
 import { createBatchVerifier } from "./verify-batch.ts";
 import {
   type Chain,
@@ -172,7 +172,7 @@ function evidenceOf(options: VerifyOptions, covers: Evidence["covers"]): Evidenc
     covers,
     require: options.require ?? "ed25519",
     hmacKeys: new Map(
-      Object.entries(options.hmacKeys ?? {}).map(([id, secret]) => [id, createSecretKey(secret)]),
+      Object.entries(options.hmacKeys ?? {}).map(([id, secret]) => [id, secretKey(secret)]),
     ),
   };
 }

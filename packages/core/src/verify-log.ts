@@ -3,7 +3,7 @@ import { type Checkpoint, originOf, readCheckpoint, type TreeHead } from "./chec
 import { type Fault, fault } from "./finding.ts";
 import { growingTree } from "./log-tree.ts";
 import type { TreeHash } from "./merkle.ts";
-import type { KeySet } from "./signing-key.ts";
+import type { KeySet } from "./key-set.ts";
 
 /** What a file is to a checkpoint: it goes on from it (or is it), says otherwise, or ends before it. */
 export interface CheckpointReport extends TreeHead {

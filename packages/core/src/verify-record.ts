@@ -1,9 +1,10 @@
 /** One line by itself: is it a record, in canonical form, and authentic under keys that are trusted? */
-import type { KeyObject } from "node:crypto";
+import { equalText, hmacHex, type SecretKey, verifyText } from "#platform";
 import { canonicalize, JsonError } from "./canonical-json.ts";
-import { equalDigest, hmacHex, sha256 } from "./digest.ts";
+import { sha256 } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
 import { provesKey } from "./key-proof.ts";
+import type { KeySet, TrustedKey } from "./key-set.ts";
 import {
   bodyText,
   type BodyText,
@@ -13,7 +14,6 @@ import {
   type Receipt,
 } from "./receipt.ts";
 import { formFault } from "./receipt-form.ts";
-import { type KeySet, type TrustedKey, verifyText } from "./signing-key.ts";
 import { duplicateMember } from "./strict-json.ts";
 import type { BatchVerifier } from "./verify-batch.ts";
 
@@ -30,7 +30,7 @@ export interface ReadLine {
 export interface Evidence {
   readonly keys: KeySet;
   /** Secrets of MAC keys by id; a MAC without its secret is not looked at. */
-  readonly hmacKeys: ReadonlyMap<string, KeyObject>;
+  readonly hmacKeys: ReadonlyMap<string, SecretKey>;
   /** The authenticator that every record must carry: `ed25519` is a signature of its own, or of its batch. */
   readonly require: "ed25519" | "hmac";
   readonly batches: BatchVerifier;
@@ -190,7 +190,7 @@ function signatureFault(
   return undefined;
 }
 
-function macFault(secret: KeyObject, input: string, mac: string): Fault | undefined {
-  const holds = equalDigest(`sha256=${hmacHex(secret, input)}`, mac);
+function macFault(secret: SecretKey, input: string, mac: string): Fault | undefined {
+  const holds = equalText(`sha256=${hmacHex(secret, input)}`, mac);
   return holds ? undefined : fault("BAD_MAC", "the MAC does not belong to this record");
 }

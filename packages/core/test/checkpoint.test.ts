@@ -23,7 +23,7 @@ describe("the public examples of C2SP", () => {
       const bytes = Buffer.from(encoded, "base64");
       expect(bytes[0]).toBe(1);
       const jwk = jwkOf(bytes.subarray(1));
-      expect(noteKeyId(name, jwk).toString("hex")).toBe(id);
+      expect(noteKeyId(name, jwk)).toBe(id);
       expect(openNote(signed_note, name, keySet(jwk))).toBe("This is an example message.\n");
       expect(() =>
         openNote(signed_note.replace("example m", "examp1e m"), name, keySet(jwk)),
@@ -60,7 +60,7 @@ describe("a signed note", () => {
     const [dash, name, encoded = ""] = line.split(" ");
     expect([dash, name]).toEqual(["\u2014", "a/b"]);
     const bytes = Buffer.from(encoded, "base64");
-    expect(bytes.subarray(0, 4)).toEqual(noteKeyId("a/b", key.publicJwk));
+    expect(bytes.subarray(0, 4).toString("hex")).toBe(noteKeyId("a/b", key.publicJwk));
     expect(bytes).toHaveLength(68);
     expect(openNote(note, "a/b", trusted)).toBe("one\n\ntwo\n");
   });

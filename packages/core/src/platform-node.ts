@@ -1,0 +1,127 @@
+/**
+ * What core takes from its platform, on Node: hashes, MACs, Ed25519 verification and bytes as text. `#platform` in
+ * package.json picks this file or its counterpart `platform-web.ts`; they export the same names of the same types.
+ */
+import {
+  createHmac,
+  createPublicKey,
+  createSecretKey,
+  hash,
+  type KeyObject,
+  timingSafeEqual,
+  verify,
+} from "node:crypto";
+
+/** A public Ed25519 key, as the platform holds it. */
+export type PublicKey = KeyObject;
+/** A secret for MACs, as the platform holds it. */
+export type SecretKey = KeyObject;
+
+/** One Ed25519 signature to verify: `ed25519=` + 128 hex digits over the UTF-8 text. */
+export interface SignatureQuestion {
+  readonly key: PublicKey;
+  readonly input: string;
+  readonly signature: string;
+}
+
+/** SHA-256 over bytes, or over text as UTF-8, in hex. */
+export function sha256Hex(data: string | Uint8Array): string {
+  return hash("sha256", data, "hex");
+}
+
+/** SHA-256 over the bytes of hex digits, in hex; `undefined` for other text, as far as Node sees without looking twice. */
+export function sha256OfHex(digits: string): string | undefined {
+  const bytes = Buffer.from(digits, "hex");
+  return bytes.length * 2 === digits.length ? hash("sha256", bytes, "hex") : undefined;
+}
+
+/** SHA-256 over text as UTF-8, in base64url without padding (RFC 4648, 5). */
+export function sha256Base64Url(text: string): string {
+  return hash("sha256", text, "base64url");
+}
+
+/** HMAC-SHA-256 over text, in hex. */
+export function hmacHex(key: SecretKey, text: string): string {
+  return createHmac("sha256", key).update(text).digest("hex");
+}
+
+/**
+ * RFC 2104 over a key of 32 bytes that serves once: two hashes, for making a `KeyObject` costs more than the MAC itself.
+ */
+export function hmacHexUnder(hexKey: string, text: string): string {
+  const key = Buffer.from(hexKey, "hex");
+  const inner = Buffer.allocUnsafe(BLOCK + Buffer.byteLength(text)).fill(0x36, 0, BLOCK);
+  const outer = Buffer.allocUnsafe(BLOCK + 32).fill(0x5c, 0, BLOCK);
+  for (let i = 0; i < key.length; i++) {
+    inner[i] = (key[i] ?? 0) ^ 0x36;
+    outer[i] = (key[i] ?? 0) ^ 0x5c;
+  }
+  inner.write(text, BLOCK);
+  outer.write(hash("sha256", inner, "hex"), BLOCK, "hex");
+  return hash("sha256", outer, "hex");
+}
+
+/** Of SHA-256, in bytes. */
+const BLOCK = 64;
+
+/** A secret for {@link hmacHex}, made once. */
+export function secretKey(secret: Uint8Array): SecretKey {
+  return createSecretKey(secret);
+}
+
+/** Equality of two texts in constant time. */
+export function equalText(a: string, b: string): boolean {
+  const left = Buffer.from(a);
+  const right = Buffer.from(b);
+  return left.length === right.length && timingSafeEqual(left, right);
+}
+
+/** The key of a JWK (RFC 8037). @throws where it is none. */
+export function publicKeyOf(jwk: {
+  readonly kty: "OKP";
+  readonly crv: "Ed25519";
+  readonly x: string;
+}): PublicKey {
+  const { kty, crv, x } = jwk;
+  return createPublicKey({ key: { kty, crv, x }, format: "jwk" });
+}
+
+/** Whether `signature`, `ed25519=` + 128 hex digits, is this key's over the UTF-8 text; any other form is not. */
+export function verifyText(key: PublicKey, input: string, signature: string): boolean {
+  const bytes = signature.startsWith("ed25519=") ? fromHex(signature.slice(8)) : undefined;
+  return bytes?.length === 64 && verify(null, Buffer.from(input), key, bytes);
+}
+
+/** {@link verifyText} for many, in their order. */
+export async function verifyTexts(
+  questions: readonly SignatureQuestion[],
+): Promise<readonly boolean[]> {
+  return questions.map(({ key, input, signature }) => verifyText(key, input, signature));
+}
+
+/** The bytes of hex digits; `undefined` for other text. */
+export function fromHex(text: string): Uint8Array | undefined {
+  return /^(?:[0-9a-fA-F]{2})*$/.test(text) ? Buffer.from(text, "hex") : undefined;
+}
+
+/** Bytes as lower-case hex digits. */
+export function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+}
+
+/** The bytes of standard base64 (RFC 4648, 4) in its one right spelling; `undefined` for any other text. */
+export function fromBase64(text: string): Uint8Array | undefined {
+  const bytes = Buffer.from(text, "base64");
+  return bytes.toString("base64") === text ? bytes : undefined;
+}
+
+/** The bytes of base64url without padding (RFC 4648, 5) in its one right spelling; `undefined` for any other text. */
+export function fromBase64Url(text: string): Uint8Array | undefined {
+  const bytes = Buffer.from(text, "base64url");
+  return bytes.toString("base64url") === text ? bytes : undefined;
+}
+
+/** Bytes as standard base64 (RFC 4648, 4). */
+export function toBase64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+}

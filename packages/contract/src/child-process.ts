@@ -25,6 +25,8 @@ export async function startScript<Question extends object, Answer extends object
   const { NODE_OPTIONS: _, ...env } = process.env;
   const child = fork(fileURLToPath(script), {
     silent: true,
+    // Histories carry times as BigInt.
+    serialization: "advanced",
     execArgv: [],
     env,
   });

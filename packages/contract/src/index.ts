@@ -11,6 +11,7 @@ export {
   type RacingGates,
   submitTo,
 } from "./gate-races.ts";
+export { testHistories } from "./history-suite.ts";
 export {
   LIMIT_KINDS,
   LIMIT_POLICY,

@@ -1,6 +1,7 @@
 /** 64 submissions for one thing: exactly one is allowed, through one gate and through several, a thousand times over. */
 import { memoryStore, type Store } from "@stepgate/core";
 import { expect, test } from "vitest";
+import { batchedInsertStore } from "../src/batched-insert-store.ts";
 import { checkThenInsertStore } from "../src/check-then-insert-store.ts";
 import { openRacingGates, type RaceKind, raceGates, submitTo } from "../src/gate-races.ts";
 
@@ -32,6 +33,14 @@ for (const [kind, what] of [
     const allowed = violations.filter((found) => /: [2-4] submissions were allowed$/.test(found));
     expect(allowed).toHaveLength(20);
     expect(violations.some((found) => found.includes("receipts are not in the chain"))).toBe(true);
+  });
+
+  test(`a store that matches a batch by its returned keys fails the same race for ${what}, in every round`, async () => {
+    const violations = await race(kind, batchedInsertStore(), 4, 20);
+    const allowed = violations.filter((found) => /: [2-4] submissions were allowed$/.test(found));
+    expect(allowed).toHaveLength(20);
+    // The rows themselves are sound: only what the callers were told is not.
+    expect(violations.some((found) => found.includes("verified as"))).toBe(false);
   });
 }
 

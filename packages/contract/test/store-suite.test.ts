@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { type CounterStep, memoryStore, movedCounters, type Store } from "@stepgate/core";
 import { expect, test } from "vitest";
+import { batchedInsertStore } from "../src/batched-insert-store.ts";
 import { checkThenInsertStore } from "../src/check-then-insert-store.ts";
 import { raceForOneLimit, raceForOneNonce, raceForOnePlace } from "../src/store-races.ts";
 
@@ -40,6 +41,13 @@ test("counters that are checked beside the append, even if each is atomic, are p
   const report = await raceForOneLimit({ stores: [beside], sequenceId: "s" });
   expect(report.won).toBe(64);
   expect(report.violations).toContain("the counter stands at 6.4");
+});
+
+test("a batch that is matched by its returned keys hands one place to everybody who shares the object", async () => {
+  const report = await raceForOnePlace({ stores: [batchedInsertStore()], sequenceId: "s" });
+  expect(report.won).toBe(64);
+  expect(report.violations[0]).toBe("64 racers were told that they won");
+  expect(report.lines).toHaveLength(1);
 });
 
 test("two racers suffice, where a scheduler picks the order in which checks and inserts happen", async () => {

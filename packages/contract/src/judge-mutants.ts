@@ -24,6 +24,7 @@ export function judge(file: Uint8Array, trust: SecondTrust): Judged {
     keys: importKeySet(trust.keys),
     hmacKeys: Object.fromEntries(trust.secrets ?? []),
     require: trust.require ?? "ed25519",
+    ...(trust.checkpoints === undefined ? {} : { checkpoints: trust.checkpoints }),
   });
   let from = 0;
   for (let end = file.indexOf(10); end >= 0; end = file.indexOf(10, from)) {
@@ -50,8 +51,9 @@ function unexpected(expected: Expected, { findings, verdicts }: SecondReport): s
   return `${found} instead of ${codes.join(" or ")} at line ${lines.join(" or ")}`;
 }
 
-function told({ findings, sequences }: VerificationReport): string {
+function told({ result, findings, sequences }: VerificationReport): string {
   return JSON.stringify([
+    result,
     findings
       .toSorted((one, other) => one.line - other.line)
       .map(({ line, code }) => `${line} ${code}`),
@@ -60,8 +62,9 @@ function told({ findings, sequences }: VerificationReport): string {
   ]);
 }
 
-function toldAgain({ findings, verdicts, open }: SecondReport): string {
+function toldAgain({ result, findings, verdicts, open }: SecondReport): string {
   return JSON.stringify([
+    result,
     findings.map(({ line, code }) => `${line} ${code}`),
     [...verdicts].map(([id, verdict]) => `${id} ${verdict}`).toSorted(),
     open.toSorted(),

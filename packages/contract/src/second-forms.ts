@@ -1,5 +1,6 @@
 /** The table of members of the specification's page, as the second verifier reads it: who may bear what, and in which form. */
 import { canonicalText, isObject, type Json, type JsonObject, members } from "./second-json.ts";
+import { thumbprint } from "./second-proofs.ts";
 
 /** Whether `v` and `kind` are known. */
 export function versionKnown(record: JsonObject): boolean {
@@ -48,7 +49,9 @@ const word = like(/^[A-Za-z0-9._:-]{1,128}$/);
 const hash = like(/^sha256:[0-9a-f]{64}$/);
 const keyed = like(/^hmac-sha256:[0-9a-f]{64}$/);
 const signature = like(/^ed25519=[0-9a-f]{128}$/);
-const thumbprint = like(/^[A-Za-z0-9_-]{43}$/);
+const keyName = like(/^[A-Za-z0-9_-]{43}$/);
+const point: Form = (value) =>
+  keyName(value) && Buffer.from(String(value), "base64url").toString("base64url") === value;
 const decimal = like(/^(0|[1-9][0-9]*|(0|[1-9][0-9]*)\.[0-9]*[1-9])$/);
 const anyOf = (...values: readonly Json[]): Form => {
   const known = new Set(values);
@@ -131,7 +134,7 @@ function table(text: string): Map<string, { columns: string; form: Form }> {
       name,
       word,
       signature,
-      thumbprint,
+      thumbprint: keyName,
       mode: anyOf("enforce", "shadow"),
       tool: like(/^[A-Za-z0-9._:/-]{1,128}$/),
       nonce: like(/^[ -~]{1,200}$/),
@@ -146,7 +149,9 @@ function table(text: string): Map<string, { columns: string; form: Form }> {
       verdict: anyOf("approve", "reject"),
       reason: like(/^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u),
       jwk: (value: Json) =>
-        fits(value, { kty: anyOf("OKP"), crv: anyOf("Ed25519"), x: thumbprint }, []),
+        fits(value, { kty: anyOf("OKP"), crv: anyOf("Ed25519"), x: point, kid: keyName }, []) &&
+        isObject(value) &&
+        value["kid"] === thumbprint(value),
       ext: (value: Json) =>
         mapOf((member) => typeof member === "string" || integer(Number.MIN_SAFE_INTEGER)(member))(
           value,
@@ -214,6 +219,7 @@ const COMBINATIONS: readonly Combination[] = [
   (r) => has(r, "key_id") || !(has(r, "sig") || has(r, "batch")),
   (r) => !(has(r, "sig") && has(r, "batch")),
   (r) => has(r, "hmac_key_id") || !has(r, "hmac_sig"),
+  (r) => !isObject(r["new_key"]) || r["new_key"]["kid"] !== r["key_id"],
   ...[
     (r: JsonObject) => has(r, "deny_code") === (r["decision"] === "DENY"),
     (r: JsonObject) => has(r, "rule") === (r["decision"] === "DENY"),

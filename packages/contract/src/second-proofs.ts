@@ -8,13 +8,15 @@ import {
   verify,
 } from "node:crypto";
 import { canonicalText, isObject, type Json, type JsonObject } from "./second-json.ts";
+import { rootAbove } from "./second-log.ts";
 
 /** A public key with what a verifier was told of it. */
 export interface TrustedKey {
   readonly key: KeyObject;
   readonly nbf: number | undefined;
   readonly exp: number | undefined;
-  readonly revoked: boolean;
+  /** In seconds; nothing that the key signed is believed any more, but for what is known to be older. */
+  readonly revokedFrom: number | undefined;
   readonly approves: boolean;
 }
 
@@ -28,20 +30,17 @@ export function trustedKeys(jwks: unknown): ReadonlyMap<string, TrustedKey> {
         key: publicKey(jwk),
         nbf: seconds(jwk["nbf"]),
         exp: seconds(jwk["exp"]),
-        revoked: jwk["revoked_from"] !== undefined,
+        revokedFrom: seconds(jwk["revoked_from"]),
         approves: jwk["roles"] !== undefined,
       },
     ]),
   );
 }
 
-/** `nbf·1000 ≤ at < exp·1000`, and never revoked: without a checkpoint nothing says when it signed. */
-export function keyHolds(key: TrustedKey, at: number): boolean {
-  return (
-    !key.revoked &&
-    (key.nbf === undefined || key.nbf * 1000 <= at) &&
-    (key.exp === undefined || at < key.exp * 1000)
-  );
+/** `nbf·1000 ≤ at < exp·1000`. */
+export function keyHolds({ nbf, exp }: TrustedKey, at: Json | undefined): boolean {
+  const ms = Number(at);
+  return (nbf === undefined || nbf * 1000 <= ms) && (exp === undefined || ms < exp * 1000);
 }
 
 /** `"stepgate.receipt/1\n" + JCS(body)`. */
@@ -65,8 +64,9 @@ export function genesis(logId: string, tenant: string, sequenceId: string): stri
 export function signatureHolds(record: JsonObject, key: KeyObject): boolean {
   const batch = record["batch"];
   if (!isObject(batch)) return signed(signedInput(record), record["sig"], key);
-  const root = batchRoot(record, batch).toString("hex");
-  const text = `stepgate.batch/1\n${String(record["log_id"])}\n${String(batch["size"])}\n${root}`;
+  const root = batchRoot(record, batch);
+  if (root === undefined) return false;
+  const text = `stepgate.batch/1\n${String(record["log_id"])}\n${String(batch["size"])}\n${root.toString("hex")}`;
   return signed(Buffer.from(text), batch["sig"], key);
 }
 
@@ -93,37 +93,30 @@ export function newKeyHolds(record: JsonObject): boolean {
   const jwk = record["new_key"];
   if (!isObject(jwk)) return false;
   const text = `stepgate.key/1\n${String(record["log_id"])}\n${thumbprint(jwk)}`;
-  return signed(Buffer.from(text), record["new_key_sig"], publicKey(jwk));
+  try {
+    return signed(Buffer.from(text), record["new_key_sig"], publicKey(jwk));
+  } catch {
+    // No point of the curve, to a platform that looks.
+    return false;
+  }
 }
 
-function batchRoot(record: JsonObject, batch: JsonObject): Buffer {
+/** The RFC 7638 thumbprint of an Ed25519 key: its name, whatever it claims. */
+export function thumbprint({ crv = null, kty = null, x = null }: JsonObject): string {
+  return sha256(Buffer.from(canonicalText({ crv, kty, x }) ?? "")).toString("base64url");
+}
+
+function batchRoot(record: JsonObject, batch: JsonObject): Buffer | undefined {
   const path = (Array.isArray(batch["path"]) ? batch["path"] : []).map((item: Json) =>
     Buffer.from(String(item), "hex"),
   );
   const leaf = Buffer.from(recordHash(record).slice("sha256:".length), "hex");
-  return climb(leaf, Number(batch["index"]), Number(batch["size"]), path);
-}
-
-/** RFC 6962, §2.1.1, read backwards: the last item of the path is the sibling below the root. */
-function climb(leaf: Buffer, index: number, size: number, path: readonly Buffer[]): Buffer {
-  const sibling = path.at(-1);
-  if (size <= 1 || sibling === undefined) return leaf;
-  let left = 1;
-  while (left * 2 < size) left *= 2;
-  const below = path.slice(0, -1);
-  return index < left
-    ? sha256(Buffer.of(1), climb(leaf, index, left, below), sibling)
-    : sha256(Buffer.of(1), sibling, climb(leaf, index - left, size - left, below));
+  return rootAbove(leaf, Number(batch["index"]), Number(batch["size"]), path);
 }
 
 function signed(input: Buffer, text: Json | undefined, key: KeyObject): boolean {
   const bytes = Buffer.from(String(text).slice("ed25519=".length), "hex");
   return bytes.length === 64 && verify(null, input, key, bytes);
-}
-
-function thumbprint(jwk: JsonObject): string {
-  const { crv = null, kty = null, x = null } = jwk;
-  return sha256(Buffer.from(canonicalText({ crv, kty, x }) ?? "")).toString("base64url");
 }
 
 function publicKey(jwk: JsonObject): KeyObject {

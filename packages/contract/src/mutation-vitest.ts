@@ -1,0 +1,16 @@
+/** How vitest runs under Stryker: packages are found in the sandbox that it is in, where the mutants are. */
+import { fileURLToPath } from "node:url";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
+
+const packages = fileURLToPath(new URL("../..", import.meta.url));
+
+const config: ViteUserConfig = defineConfig({
+  // By its link in node_modules a package would be the original one, without a mutant.
+  resolve: {
+    alias: [{ find: /^@stepgate\/([a-z]+)$/, replacement: `${packages}$1/src/index.ts` }],
+  },
+  test: { dir: `${packages}core/test`, testTimeout: 60_000, hookTimeout: 60_000 },
+});
+
+// oxlint-disable-next-line import/no-default-export -- vitest reads its configuration from there
+export default config;

@@ -2,6 +2,9 @@
  * Mutation testing of core's rooms by Stryker: `node mutation-main.ts [room…]`, all rooms by default. Fails where fewer than
  * 95 of 100 mutants are killed. What survives stands in packages/core/test/SURVIVORS.md, each with its reason.
  */
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Stryker } from "@stryker-mutator/core";
 
@@ -12,34 +15,47 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   merkle: ["merkle"],
 };
 
+const SANDBOX = join(tmpdir(), `stepgate-mutation-${process.pid}`);
+
 process.chdir(fileURLToPath(new URL("../../..", import.meta.url)));
+mkdirSync(SANDBOX);
+// Public vectors lie beside the repository, and are looked for beside the sandbox.
+if (existsSync("../shared")) symlinkSync(join(process.cwd(), "../shared"), join(SANDBOX, "shared"));
+process.on("exit", () => rmSync(SANDBOX, { recursive: true, force: true }));
 const asked = process.argv.slice(2);
 for (const room of asked.length > 0 ? asked : Object.keys(ROOMS)) {
   const [name = "", lines] = room.split(":");
+  writeFileSync(join(SANDBOX, "tests.json"), JSON.stringify(testsOf(name)));
   await new Stryker(optionsOf(name, lines)).runMutationTest();
+}
+
+/** For vitest's own configuration: with Stryker's `testFiles` a mutant of a constant would never come to life. */
+function testsOf(room: string): readonly string[] {
+  const tests = ROOMS[room];
+  if (tests === undefined)
+    throw new TypeError(`there is no room ${room}; there are ${Object.keys(ROOMS).join(", ")}`);
+  return tests.map((test) => `packages/core/test/${test}.test.ts`);
 }
 
 function optionsOf(
   room: string,
   lines: string | undefined,
 ): ConstructorParameters<typeof Stryker>[0] {
-  const tests = ROOMS[room];
-  if (tests === undefined)
-    throw new TypeError(`there is no room ${room}; there are ${Object.keys(ROOMS).join(", ")}`);
   const source = `packages/core/src/${room}.ts`;
   return {
     mutate: [lines === undefined ? source : `${source}:${lines}`],
-    testFiles: tests.map((test) => `packages/core/test/${test}.test.ts`),
     testRunner: "vitest",
     plugins: [import.meta.resolve("@stryker-mutator/vitest-runner")],
-    vitest: { configFile: "packages/contract/src/mutation-vitest.ts", related: false },
+    vitest: { configFile: "packages/contract/test/mutation-vitest.ts", related: false },
     coverageAnalysis: "perTest",
     concurrency: 1,
     ignorePatterns: ["/examples", "dist", ".vitest"],
-    tempDirName: ".vitest/mutation",
+    // Outside of the tree, or the tests of the sandbox would be found as the tree's own.
+    tempDirName: SANDBOX,
+    cleanTempDir: "always",
     reporters: ["clear-text", "progress-append-only", "json"],
     jsonReporter: { fileName: `.vitest/mutation-${room}.json` },
-    clearTextReporter: { logTests: false, allowColor: false },
+    clearTextReporter: { logTests: false, allowColor: false, reportTests: false },
     thresholds: { high: 100, low: 95, break: 95 },
   };
 }

@@ -1,7 +1,12 @@
 /** How vitest runs under Stryker: packages are found in the sandbox that it is in, where the mutants are. */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
+// Stryker's sandbox stands beside the list of the tests that are to run.
+const include: string[] = JSON.parse(
+  readFileSync(new URL("../../../../tests.json", import.meta.url), "utf8"),
+);
 const packages = fileURLToPath(new URL("../..", import.meta.url));
 
 const config: ViteUserConfig = defineConfig({
@@ -9,7 +14,7 @@ const config: ViteUserConfig = defineConfig({
   resolve: {
     alias: [{ find: /^@stepgate\/([a-z]+)$/, replacement: `${packages}$1/src/index.ts` }],
   },
-  test: { dir: `${packages}core/test`, testTimeout: 60_000, hookTimeout: 60_000 },
+  test: { include, testTimeout: 60_000, hookTimeout: 60_000 },
 });
 
 // oxlint-disable-next-line import/no-default-export -- vitest reads its configuration from there

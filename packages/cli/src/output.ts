@@ -25,6 +25,8 @@ export interface Output {
   readonly json: boolean;
   /** One line on stdout; resolves when the stream takes more. */
   line(text: string): Promise<void>;
+  /** A piece of a line. */
+  text(text: string): Promise<void>;
   /** One JSON document on stdout, on a line of its own. */
   document(value: unknown): Promise<void>;
   /** A line for a person: on stdout, or nothing at all with `--json`. */
@@ -35,8 +37,8 @@ export interface Output {
   error(text: string): void;
   /** Colours for stdout, where it is a terminal. */
   paint(style: Style, text: string): string;
-  /** Counts on stderr for what takes longer than a second, where that is a terminal. */
-  progress(unit: string): Progress;
+  /** Counts on stderr for what takes longer than a second, where that is a terminal; of `total`, where it is known. */
+  progress(unit: string, total?: number): Progress;
 }
 
 /** A count that a person may watch. */
@@ -60,21 +62,28 @@ export function createOutput(
   const colour =
     stdout.isTTY === true && !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
 
-  async function line(text: string): Promise<void> {
-    if (!stdout.write(`${text}\n`)) await once(stdout, "drain");
+  let shown: Progress | undefined;
+
+  async function text(piece: string): Promise<void> {
+    if (!stdout.write(piece)) await once(stdout, "drain");
   }
+  const line = (whole: string): Promise<void> => text(`${whole}\n`);
 
   return {
     json,
     line,
+    text,
     document: (value) => line(JSON.stringify(value)),
     say: async (text) => (json ? undefined : line(text)),
     clear: async () => {
       if (stdout.isTTY === true && !json) stdout.write("\u001b[2J\u001b[3J\u001b[H");
     },
-    error: (text) => void stderr.write(`${text.split("\n").map(printable).join("\n")}\n`),
-    paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
-    progress: (unit) => progress(stderr, unit, now),
+    error(message) {
+      shown?.end();
+      stderr.write(`${message.split("\n").map(printable).join("\n")}\n`);
+    },
+    paint: (style, plain) => (colour ? styleText(style, plain, { validateStream: false }) : plain),
+    progress: (unit, total) => (shown = progress(stderr, unit, total, now)),
   };
 }
 
@@ -83,16 +92,21 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
 }
 
-function progress(stderr: Sink, unit: string, now: () => number): Progress {
-  const start = now();
-  let next = start + PATIENCE_MS;
+function progress(
+  stderr: Sink,
+  unit: string,
+  total: number | undefined,
+  now: () => number,
+): Progress {
+  let next = now() + PATIENCE_MS;
   let shown = false;
   return {
     at(count) {
       if (stderr.isTTY !== true || now() < next) return;
       next = now() + INTERVAL_MS;
       shown = true;
-      stderr.write(`\r\u001b[K${count.toLocaleString("en")} ${unit}`);
+      const share = total === undefined ? "" : ` (${Math.floor((count / total) * 100)} %)`;
+      stderr.write(`\r\u001b[K${count.toLocaleString("en")} ${unit}${share}`);
     },
     end() {
       if (shown) stderr.write("\r\u001b[K");

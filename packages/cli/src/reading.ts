@@ -1,6 +1,6 @@
 /** Reading what people and programs wrote: files, strict JSON and lines, every fault at `file:line:column`. */
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
@@ -70,6 +70,12 @@ export async function* fileChunks(file: string): AsyncGenerator<Uint8Array> {
   } catch (cause) {
     throw unreadable(file, reasonOf(cause), cause);
   }
+}
+
+/** How many bytes {@link fileChunks} will give, where that is known. */
+export async function fileSize(file: string): Promise<number | undefined> {
+  const found = file.endsWith(".gz") ? undefined : await stat(file).catch(() => undefined);
+  return found?.isFile() === true && found.size > 0 ? found.size : undefined;
 }
 
 async function* unpacked(stored: Readable): AsyncGenerator<Uint8Array> {

@@ -1,7 +1,7 @@
 /** Records that are said again under another name: nothing of them before all of them were verified. */
 import { hash as digestOf } from "node:crypto";
 import {
-  createVerifier,
+  type Finding,
   GateError,
   type Mode,
   parseStrictJson,
@@ -9,7 +9,9 @@ import {
   recordHash,
   type VerificationReport,
   type VerifyOptions,
+  verifyReceipts,
 } from "@stepgate/core";
+import { createSpill } from "./chain-spill.ts";
 
 /** A record of a sound export. */
 export interface SoundRecord {
@@ -31,6 +33,7 @@ export interface RecordSource {
 
 /** What came of verifying. */
 export interface Soundness {
+  /** Without sequences, and with the first findings alone. */
   readonly report: VerificationReport;
   /** How many lines there are to export. */
   readonly count: number;
@@ -47,19 +50,31 @@ export async function verifySource(
   trust: VerifyOptions,
   progress: (lines: number) => void,
 ): Promise<Soundness> {
-  const verifier = createVerifier(trust);
   const digests: string[] = [];
   let count = 0;
-  for await (const page of pages(source.lines())) {
-    for (const line of page) verifier.line(line);
-    digests.push(pageDigest(page));
-    progress((count += page.length));
+  async function* everything(): AsyncGenerator<string> {
+    for await (const page of pages(source.lines())) {
+      yield* page;
+      digests.push(pageDigest(page));
+      progress((count += page.length));
+    }
+    if (source.beside !== undefined) yield* source.beside();
   }
-  if (source.beside !== undefined) for await (const line of source.beside()) verifier.line(line);
-  const report = verifier.report();
-  if (report.result !== "sound") return { report, count };
+
+  const findings: Finding[] = [];
+  const spill = createSpill();
+  const report = await verifyReceipts(everything(), {
+    ...trust,
+    spill,
+    finding: (one) => void (findings.length < SHOWN && findings.push(one)),
+    sequence: () => {},
+  }).finally(() => spill.close());
+  if (report.result !== "sound") return { report: { ...report, findings }, count };
   return { report, count, records: () => readAgain(source, digests, count) };
 }
+
+/** So many findings are told; `stepgate verify` has them all. */
+const SHOWN = 100;
 
 async function* readAgain(
   source: RecordSource,

@@ -56,12 +56,11 @@ export async function readTrust(
   return { keys, require: options.require, hmacKeys };
 }
 
-/** Each finding at its line, on stderr. */
-export function printFindings(output: Output, file: string, findings: readonly Finding[]): void {
-  for (const { line, code, message, sequence_id, seq } of findings) {
-    const place = sequence_id === undefined ? "" : ` (${printable(sequence_id)} #${seq})`;
-    output.error(`${file}:${line}:1: ${code}${place}: ${message}`);
-  }
+/** A finding at its line, on stderr. */
+export function printFinding(output: Output, file: string, finding: Finding): void {
+  const { line, code, message, sequence_id, seq } = finding;
+  const place = sequence_id === undefined ? "" : ` (${printable(sequence_id)} #${seq})`;
+  output.error(`${file}:${line}:1: ${code}${place}: ${message}`);
 }
 
 /** One set of all files. A key may stand in several, but in the same words. */

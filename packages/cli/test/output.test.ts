@@ -91,6 +91,17 @@ describe("progress", () => {
     expect(world.stdout.text).toBe("");
   });
 
+  test("of a known total is shown with its share, and makes room for an error", () => {
+    let now = 0;
+    const world = inProcess({ isTTY: true });
+    const output = createOutput(world, false, () => now);
+    const progress = output.progress("bytes", 2000);
+    now = 1000;
+    progress.at(1999);
+    output.error("a.jsonl:1:1: GAP");
+    expect(world.stderr.text).toBe("\r\u001b[K1,999 bytes (99 %)\r\u001b[Ka.jsonl:1:1: GAP\n");
+  });
+
   test("of what is done within a second is not shown", () => {
     const world = inProcess({ isTTY: true });
     const progress = createOutput(world, false, () => 0).progress("records");

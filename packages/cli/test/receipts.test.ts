@@ -206,7 +206,9 @@ describe("verify", () => {
     );
     expect(lines[2]).toMatch(/^ {11}ALLOW without outcome: sha256:[0-9a-f]{64}$/);
     expect(lines[3]).toBe("decisions not recomputed: no --policy was given");
-    expect(lines[4]).toBe("receipts.jsonl: 11 records, 2 sequences: sound");
+    expect(lines[4]).toBe(
+      "receipts.jsonl: 11 records, 2 sequences (1 SEALED, 1 OPEN), 1 ALLOW without outcome: sound",
+    );
   });
 
   test("with the policy decisions are recomputed, and another policy is a finding", async () => {

@@ -19,7 +19,8 @@ type Maybe = Word | 0;
 /** Written by {@link packChain} and by nobody else. */
 interface Packed {
   readonly words: readonly string[];
-  readonly followed: readonly [from: number, records: number, firstFound: 0 | 1, FindingCode[]];
+  readonly followed: readonly [from: number, records: number, faults: FindingCode[]];
+  readonly first?: NonNullable<FollowedChain["first"]>;
   readonly chain: readonly [next: number, prev: string | null, ts_ms: number, readonly Gap[]];
   readonly state?: PackedState;
 }
@@ -64,12 +65,13 @@ type PackedUse = readonly [
 ];
 
 /** The text of a chain. `attempts`, `contexts` and `denials` are the gate's and no verifier's business: they are left out. */
-export function packChain({ from, records, firstFound, faults, chain }: FollowedChain): string {
+export function packChain({ from, records, first, faults, chain }: FollowedChain): string {
   const words = createWords();
   const { next, prev, ts_ms, gaps, state } = chain;
   const packed: Packed = {
     words: words.list,
-    followed: [from, records, firstFound ? 1 : 0, [...faults]],
+    followed: [from, records, [...faults]],
+    ...(first === undefined ? {} : { first }),
     chain: [next, prev ?? null, ts_ms, gaps],
     ...(state === undefined ? {} : { state: packState(state, words) }),
   };
@@ -78,13 +80,13 @@ export function packChain({ from, records, firstFound, faults, chain }: Followed
 
 /** The chain of a text that {@link packChain} made; the policies are those that it was followed with. */
 export function unpackChain(text: string, policies: HeldPolicies): FollowedChain {
-  const { words, followed, chain, state } = JSON.parse(text) as Packed;
-  const [from, records, firstFound, faults] = followed;
+  const { words, followed, first, chain, state } = JSON.parse(text) as Packed;
+  const [from, records, faults] = followed;
   const [next, prev, ts_ms, gaps] = chain;
   return {
     from,
     records,
-    firstFound: firstFound === 1,
+    ...(first === undefined ? {} : { first }),
     faults: new Set(faults),
     chain: {
       next,

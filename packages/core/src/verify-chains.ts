@@ -10,8 +10,8 @@ export interface FollowedChain {
   readonly from: number;
   readonly chain: Chain;
   records: number;
-  /** Whether something was found of its first record. */
-  firstFound: boolean;
+  /** The first finding of its records. */
+  first?: { readonly line: number; readonly code: FindingCode };
   readonly faults: Set<FindingCode>;
 }
 
@@ -103,5 +103,5 @@ export function createChains(
 }
 
 function begin(line: number): FollowedChain {
-  return { from: line, chain: newChain(), records: 0, firstFound: false, faults: new Set() };
+  return { from: line, chain: newChain(), records: 0, faults: new Set() };
 }

@@ -10,7 +10,6 @@ import {
   type ChainEvidence,
   followRecord,
   type HeldPolicies,
-  type PolicyChange,
   skipRecord,
   wasActive,
 } from "./verify-chain.ts";
@@ -52,6 +51,8 @@ export interface SequenceReport {
   readonly records: number;
   /** Record hashes of ALLOWs whose outcome nobody recorded. */
   readonly open_allows: readonly string[];
+  /** Of the findings of its records the first; absent where there are none. */
+  readonly first_finding?: Pick<Finding, "line" | "code">;
 }
 
 /** A file in figures. */
@@ -80,7 +81,7 @@ export type Ending =
 export interface LineVerifier {
   line(line: string | Uint8Array): Finding | undefined;
   unterminated(): Finding;
-  /** What there is to say once the lines are read: each sequence by its first line, what else is found, and the figures. */
+  /** What there is to say once the lines are read: what else is found, then each sequence by its first line; and the figures. */
   end(): Generator<Ending, Summary>;
 }
 
@@ -123,7 +124,7 @@ export function createLineVerifier(
       const worst = own ?? inChain ?? inLog;
       if (worst !== undefined) {
         one.faults.add(worst.code);
-        one.firstFound ||= one.from === lines;
+        one.first ??= { line: lines, code: worst.code };
       } else if (receipt !== undefined) options.record?.(receipt, place.hash);
       chains.settle();
       return worst && note(worst, { sequence_id: place.sequence_id, seq: place.seq });
@@ -134,28 +135,23 @@ export function createLineVerifier(
     },
     *end() {
       const codes = new Map(found);
-      const verdicts = { INVALID: 0, UNDECIDED: 0, UNENFORCED: 0, SEALED: 0, OPEN: 0 };
-      let open_allows = 0;
-      for (const [sequence_id, one] of chains.all()) {
-        const late = lateFinding(sequence_id, one, chains.log()?.policies);
-        if (late !== undefined) {
-          count(codes, late.code);
-          yield { kind: "finding", finding: late };
-        }
-        const sequence = reportOf(sequence_id, one, late !== undefined);
-        verdicts[sequence.verdict]++;
-        open_allows += sequence.open_allows.length;
-        yield { kind: "sequence", sequence };
-      }
       const against = log?.report();
-      for (const finding of against?.faults ?? []) {
+      for (const finding of lateFindings(chains, against?.faults ?? [])) {
         count(codes, finding.code);
         yield { kind: "finding", finding };
+      }
+      const tally = { INVALID: 0, UNDECIDED: 0, UNENFORCED: 0, SEALED: 0, OPEN: 0 };
+      let open_allows = 0;
+      for (const [sequence_id, one] of chains.all()) {
+        const sequence = reportOf(sequence_id, one, lateFinding(chains, sequence_id, one));
+        tally[sequence.verdict]++;
+        open_allows += sequence.open_allows.length;
+        yield { kind: "sequence", sequence };
       }
       return {
         records: lines,
         found: Object.fromEntries(codes),
-        verdicts,
+        verdicts: tally,
         open_allows,
         ...(against === undefined ? {} : { checkpoints: against.checkpoints }),
         recomputed: policies !== undefined,
@@ -181,25 +177,47 @@ function count(codes: Map<FindingCode, number>, code: FindingCode): void {
   codes.set(code, (codes.get(code) ?? 0) + 1);
 }
 
+/** What shows at the end alone: of sequences, then of the whole file. */
+function* lateFindings(chains: Chains, ofFile: readonly Finding[]): Generator<Finding> {
+  if (chains.log() !== undefined)
+    for (const [sequence_id, one] of chains.all()) {
+      const late = lateFinding(chains, sequence_id, one);
+      if (late !== undefined) yield late;
+    }
+  yield* ofFile;
+}
+
 /** Where `@log` is in the file, a sequence must have been opened under a policy that was active then. */
 function lateFinding(
+  chains: Chains,
   sequence_id: string,
-  { chain, from, firstFound }: FollowedChain,
-  log: readonly PolicyChange[] | undefined,
+  { chain, from, first }: FollowedChain,
 ): Finding | undefined {
+  const log = chains.log()?.policies;
   const opened = chain.state?.opened;
-  if (log === undefined || opened === undefined || firstFound || wasActive(log, opened))
+  if (log === undefined || opened === undefined || first?.line === from || wasActive(log, opened))
     return undefined;
   const late = fault("POLICY_MISMATCH", "was opened under a policy that was not active then");
   return { ...late, line: from, sequence_id, seq: 0 };
 }
 
-function reportOf(sequence_id: string, one: FollowedChain, late: boolean): SequenceReport {
+function reportOf(
+  sequence_id: string,
+  { chain, records, faults, first }: FollowedChain,
+  late: Finding | undefined,
+): SequenceReport {
   const open_allows: string[] = [];
-  for (const [hash, { outcome }] of one.chain.state?.allows ?? [])
+  for (const [hash, { outcome }] of chain.state?.allows ?? [])
     if (outcome === undefined) open_allows.push(hash);
-  const verdict = late ? "INVALID" : verdictOf(one.chain, one.faults);
-  return { sequence_id, verdict, records: one.records, open_allows };
+  const verdict = late === undefined ? verdictOf(chain, faults) : "INVALID";
+  const finding = first ?? (late && { line: late.line, code: late.code });
+  return {
+    sequence_id,
+    verdict,
+    records,
+    open_allows,
+    ...(finding === undefined ? {} : { first_finding: finding }),
+  };
 }
 
 function verdictOf({ state }: Chain, faults: ReadonlySet<FindingCode>): Verdict {

@@ -20,7 +20,7 @@ import {
   verifySource,
 } from "../sound-records.ts";
 import { chainOf, DEFAULT_STORE, openExistingStore } from "../store-url.ts";
-import { addTrustOptions, printFindings, readTrust, type TrustOptions } from "../trust.ts";
+import { addTrustOptions, printFinding, readTrust, type TrustOptions } from "../trust.ts";
 
 interface ReceiptsOptions extends Omit<TrustOptions, "keys"> {
   readonly store: string;
@@ -144,7 +144,7 @@ async function refuse(
   { report: { result, findings, records } }: Soundness,
 ): Promise<ExitCode> {
   if (output.json) await output.document({ store, result, findings });
-  printFindings(output, store, findings);
+  for (const finding of findings) printFinding(output, store, finding);
   const why = records === 0 ? "there are no records" : result;
   output.error(`${store}: ${why}, so nothing was exported as ${format}; see stepgate verify`);
   return result === "invalid" ? 1 : 2;

@@ -12,7 +12,7 @@ import {
   replayReceipts,
 } from "../replayed-receipts.ts";
 import { openExistingStore } from "../store-url.ts";
-import { addTrustOptions, printFindings, readTrust, type TrustOptions } from "../trust.ts";
+import { addTrustOptions, printFinding, readTrust, type TrustOptions } from "../trust.ts";
 
 interface ReplayOptions extends TrustOptions {
   readonly policy: string;
@@ -66,7 +66,7 @@ async function replay(output: Output, file: string, options: ReplayOptions): Pro
   const { result, records, findings } = verification;
   if (report === undefined) {
     if (output.json) await output.document({ file, result, findings });
-    printFindings(output, file, findings);
+    for (const finding of findings) printFinding(output, file, finding);
     output.error(`${file}: ${result}, so nothing was replayed; see stepgate verify`);
     return result === "invalid" ? 1 : 2;
   }

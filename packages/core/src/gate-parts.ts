@@ -266,6 +266,7 @@ const STORE_METHODS = [
   "openAllows",
   "unindexed",
   "index",
+  "indexed",
   "nodes",
   "leaf",
   "close",

@@ -2,9 +2,10 @@
  * One signature for all records that are committed together (receipt.md, `batch`): what one turn of the event loop brings
  * is signed under one Merkle root, and each record gets its own way up to it. A record alone gets a plain `sig`.
  */
+import { type Deadline, isOver } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import { merkleTree } from "./merkle.ts";
-import { type Batch, batchInput, type BodyText, leafOf, MAX_BATCH, inputOf } from "./receipt.ts";
+import { type Batch, batchInput, type BodyText, inputOf, leafOf, MAX_BATCH } from "./receipt.ts";
 import type { Signer } from "./signing-key.ts";
 
 /** A record before it is signed: its body, and its record hash. */
@@ -13,18 +14,20 @@ interface Unsigned {
   readonly hash: string;
 }
 
-/** What a signature adds to a record. */
-export type Signature = { readonly sig: string } | { readonly batch: Batch };
+/** What a signature adds to a record; of a batch also its canonical text, most of which its records share. */
+export type Signature =
+  | { readonly member: { readonly sig: string }; readonly text?: undefined }
+  | { readonly member: { readonly batch: Batch }; readonly text: string };
 
 /** Signs the records of one gate under one key. */
 export interface RecordSigner {
   readonly keyId: string;
   /**
-   * Signs records that may stand in one batch: one record, or an `open` and its decision, in this order. `isLate` is
-   * asked right before: what nobody waits for any more is not signed.
+   * Signs records that may stand in one batch: one record, or an `open` and its decision, in this order. What nobody
+   * waits for any more, by then, is not signed.
    * @throws GateError STORE_UNAVAILABLE where the signer fails, to all who wait for that signature and nobody else.
    */
-  sign(records: readonly Unsigned[], isLate: () => boolean): Promise<readonly Signature[]>;
+  sign(records: readonly Unsigned[], deadline: Deadline): Promise<readonly Signature[]>;
 }
 
 /** Signs each record by itself. */
@@ -37,7 +40,7 @@ export function createSingleSigner(signer: Signer): RecordSigner {
 
 interface Job {
   readonly records: readonly Unsigned[];
-  readonly isLate: () => boolean;
+  readonly deadline: Deadline;
   resolve(signatures: readonly Signature[]): void;
   reject(error: unknown): void;
 }
@@ -48,24 +51,25 @@ export function createBatchSigner(signer: Signer, logId: string): RecordSigner {
 
   function signAll(): void {
     // INVARIANT: of one sequence only the latest job is not late, so that no batch holds two.
-    const jobs = queue.filter((job) => !turnedAway(job));
+    const now = performance.now();
+    const jobs = queue.filter((job) => !turnedAway(job, now));
     queue = [];
     for (const batch of batchesOf(jobs)) void settle(signer, logId, batch);
   }
 
   return {
     keyId: signer.keyId,
-    sign: (records, isLate) =>
+    sign: (records, deadline) =>
       new Promise((resolve, reject) => {
         // After everything that this turn still does: then all of its records are there.
         if (queue.length === 0) setImmediate(signAll);
-        queue.push({ records, isLate, resolve, reject });
+        queue.push({ records, deadline, resolve, reject });
       }),
   };
 }
 
-function turnedAway(job: Job): boolean {
-  const late = job.isLate();
+function turnedAway(job: Job, now: number): boolean {
+  const late = isOver(job.deadline, now);
   if (late) job.reject(new GateError("STORE_UNAVAILABLE", "not signed in time"));
   return late;
 }
@@ -102,7 +106,7 @@ async function settle(signer: Signer, logId: string, jobs: readonly Job[]): Prom
 }
 
 async function signAlone(signer: Signer, { text }: Unsigned): Promise<Signature> {
-  return { sig: await signatureOf(signer, inputOf(text)) };
+  return { member: { sig: await signatureOf(signer, inputOf(text)) } };
 }
 
 async function signTogether(
@@ -113,7 +117,10 @@ async function signTogether(
   const size = records.length;
   const tree = merkleTree(records.map(({ hash }) => leafOf(hash)));
   const sig = await signatureOf(signer, batchInput(logId, size, tree.root));
-  return records.map((_, index) => ({ batch: { size, index, path: tree.path(index), sig } }));
+  return records.map((_, index) => {
+    const batch = { size, index, path: tree.path(index), sig };
+    return { member: { batch }, text: batchText(batch) };
+  });
 }
 
 async function signatureOf(signer: Signer, input: string): Promise<string> {
@@ -126,4 +133,9 @@ async function signatureOf(signer: Signer, input: string): Promise<string> {
   } catch (cause) {
     throw new GateError("STORE_UNAVAILABLE", "the receipt could not be signed", { cause });
   }
+}
+
+/** The canonical text of a batch of our own, whose hashes and signature are plain hex: nothing in it is to be escaped. */
+function batchText({ size, index, path, sig }: Batch): string {
+  return `{"index":${index},"path":["${path.join('","')}"],"sig":"${sig}","size":${size}}`;
 }

@@ -8,7 +8,7 @@ import { argsKey, resultDigest } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import type { OutcomeNote } from "./gate.ts";
 import type { GateSetup } from "./gate-parts.ts";
-import type { Draft, Plan } from "./ledger.ts";
+import type { Plan } from "./ledger.ts";
 import {
   type DecisionReceipt,
   type OutcomeReceipt,
@@ -16,6 +16,7 @@ import {
   recordHash,
   type SealReceipt,
 } from "./receipt.ts";
+import type { Draft } from "./record-writer.ts";
 import type { SequenceState } from "./sequence-state.ts";
 import type { OpenAllow } from "./store.ts";
 

@@ -3,39 +3,104 @@ import { GateError } from "./errors.ts";
 
 /** Tells work whether anybody still waits for it. */
 export interface Deadline {
-  /** The time is over; looked at by the clock itself, for a busy event loop fires no timer. */
-  readonly expired: boolean;
+  /** When the time is over, on the clock of `performance.now()`. */
+  readonly end: number;
   /** The answer was given without this work: what it still does must change nothing that others see. */
   readonly abandoned: boolean;
 }
 
-/** Resolves as `work` does, or rejects with STORE_UNAVAILABLE after `ms`; then calls `abandoned`. Work that throws rejects. */
-export function withDeadline<T>(
-  ms: number,
+/** True once the time is over. Looked at by the clock itself, for a busy event loop fires no timer. */
+export function isOver({ end, abandoned }: Deadline, now: number = performance.now()): boolean {
+  return abandoned || now >= end;
+}
+
+/**
+ * Resolves as `work` does, or rejects with STORE_UNAVAILABLE when its time is over. Work that throws rejects. Either way
+ * `over` is called once, right before, with the deadline that the work was given.
+ */
+export type InTime = <T>(
   work: (deadline: Deadline) => Promise<T>,
-  abandoned: () => void = () => {},
-): Promise<T> {
-  const end = performance.now() + ms;
-  const deadline = {
-    abandoned: false,
-    get expired(): boolean {
-      return this.abandoned || performance.now() >= end;
-    },
-  };
-  return new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      deadline.abandoned = true;
-      abandoned();
-      reject(new GateError("STORE_UNAVAILABLE", `no durable answer within ${ms} ms`));
-    }, ms);
-    const settled = (): void => clearTimeout(timer);
-    try {
-      Promise.resolve(work(deadline)).then(resolve, reject).then(settled);
-    } catch (error) {
-      settled();
-      reject(error);
+  over?: (deadline: Deadline) => void,
+) => Promise<T>;
+
+/**
+ * Bounds any amount of work to `ms` milliseconds each. What began first ends first, so that one timer serves all of it:
+ * a timer for each would cost more than most of them wait for.
+ */
+export function createDeadlines(ms: number): InTime {
+  const beginning: Link = { after: undefined };
+  let newest = beginning;
+  let timer: NodeJS.Timeout | undefined;
+
+  function begin(abandon: () => void): Waiting {
+    const end = performance.now() + ms;
+    const waiting: Waiting = { end, abandoned: false, abandon, before: newest, after: undefined };
+    timer ??= setTimeout(abandonLate, ms);
+    newest.after = waiting;
+    newest = waiting;
+    return waiting;
+  }
+
+  function settled(waiting: Waiting): void {
+    const { before, after } = waiting;
+    before.after = after;
+    if (after === undefined) newest = before;
+    else after.before = before;
+    // What lies in the old space already must not hold on to what came after it.
+    waiting.before = beginning;
+    waiting.after = undefined;
+    // Nobody waits any more: what is left of the time must keep no process alive.
+    if (newest === beginning) stop();
+  }
+
+  function stop(): void {
+    clearTimeout(timer);
+    timer = undefined;
+  }
+
+  function abandonLate(): void {
+    timer = undefined;
+    const now = performance.now();
+    for (let oldest = beginning.after; oldest !== undefined; oldest = beginning.after) {
+      if (oldest.end > now) {
+        timer = setTimeout(abandonLate, Math.ceil(oldest.end - now));
+        return;
+      }
+      settled(oldest);
+      oldest.abandoned = true;
+      oldest.abandon();
     }
-  });
+  }
+
+  return (work, over) =>
+    new Promise((resolve, reject) => {
+      const waiting = begin(() => {
+        over?.(waiting);
+        reject(new GateError("STORE_UNAVAILABLE", `no durable answer within ${ms} ms`));
+      });
+      const settle = (): void => {
+        if (waiting.abandoned) return;
+        settled(waiting);
+        over?.(waiting);
+      };
+      const fail = (error: unknown): void => {
+        settle();
+        reject(error);
+      };
+      try {
+        Promise.resolve(work(waiting)).then((result) => {
+          settle();
+          resolve(result);
+        }, fail);
+      } catch (error) {
+        fail(error);
+      }
+    });
+}
+
+/** {@link createDeadlines} for one piece of work. */
+export function withDeadline<T>(ms: number, work: (deadline: Deadline) => Promise<T>): Promise<T> {
+  return createDeadlines(ms)(work);
 }
 
 /** What a store is asked outside of a decision: in time, and its faults as the gate's. @throws GateError STORE_UNAVAILABLE. */
@@ -46,4 +111,16 @@ export async function askStore<T>(ms: number, question: () => Promise<T>): Promi
     if (GateError.isInstance(cause)) throw cause;
     throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
   }
+}
+
+interface Link {
+  after: Waiting | undefined;
+}
+
+/** Work that is waited for, between what began before it and after it. */
+interface Waiting extends Link {
+  readonly end: number;
+  abandoned: boolean;
+  readonly abandon: () => void;
+  before: Link;
 }

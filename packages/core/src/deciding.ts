@@ -16,10 +16,11 @@ import { argsDigest, argsKey } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
 import { gatherGrounds } from "./grounds.ts";
-import type { Draft, Now, Plan } from "./ledger.ts";
+import type { Now, Plan } from "./ledger.ts";
 import { isSameCall } from "./nonce.ts";
 import { impliedOpening, ownerOf } from "./opening.ts";
 import { type CallMembers, type DecisionReceipt, type OpenReceipt, recordHash } from "./receipt.ts";
+import type { Draft } from "./record-writer.ts";
 import { stepsAfter } from "./sequence.ts";
 import {
   attemptKey,

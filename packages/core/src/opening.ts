@@ -6,8 +6,9 @@ import { contextDigest } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import type { Agent, Context, Opening } from "./gate.ts";
 import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
-import type { Draft, Plan } from "./ledger.ts";
+import type { Plan } from "./ledger.ts";
 import { type ContextReceipt, type OpenReceipt, RECEIPT_VERSION } from "./receipt.ts";
+import type { Draft } from "./record-writer.ts";
 import { openState, type SequenceState } from "./sequence-state.ts";
 import type { StoredDocument } from "./store.ts";
 

@@ -3,7 +3,6 @@
  * package.json picks this file or its counterpart `platform-web.ts`; they export the same names of the same types.
  */
 import {
-  createHmac,
   createPublicKey,
   createSecretKey,
   hash,
@@ -40,29 +39,63 @@ export function sha256Base64Url(text: string): string {
   return hash("sha256", text, "base64url");
 }
 
-/** HMAC-SHA-256 over text, in hex. */
+/** HMAC-SHA-256 (RFC 2104) over text, in hex. */
 export function hmacHex(key: SecretKey, text: string): string {
-  return createHmac("sha256", key).update(text).digest("hex");
+  let pads = keptPads.get(key);
+  if (pads === undefined) {
+    pads = padsOf(key.export());
+    keptPads.set(key, pads);
+  }
+  return macWith(pads, text);
 }
 
-/**
- * RFC 2104 over a key of 32 bytes that serves once: two hashes, for making a `KeyObject` costs more than the MAC itself.
- */
+/** {@link hmacHex} under a key that serves once: making a `KeyObject` costs more than the MAC itself. */
 export function hmacHexUnder(hexKey: string, text: string): string {
-  const key = Buffer.from(hexKey, "hex");
-  const inner = Buffer.allocUnsafe(BLOCK + Buffer.byteLength(text)).fill(0x36, 0, BLOCK);
-  const outer = Buffer.allocUnsafe(BLOCK + 32).fill(0x5c, 0, BLOCK);
+  return macWith(padsOf(Buffer.from(hexKey, "hex")), text);
+}
+
+/** A key as the blocks that the two hashes of a MAC begin with. */
+interface Pads {
+  readonly inner: Uint8Array;
+  readonly outer: Uint8Array;
+}
+
+const keptPads = new WeakMap<SecretKey, Pads>();
+/** Of SHA-256, in bytes. */
+const BLOCK = 64;
+
+function padsOf(secret: Uint8Array): Pads {
+  const key = secret.length > BLOCK ? hash("sha256", secret, "buffer") : secret;
+  const inner = new Uint8Array(BLOCK).fill(0x36);
+  const outer = new Uint8Array(BLOCK).fill(0x5c);
   for (let i = 0; i < key.length; i++) {
     inner[i] = (key[i] ?? 0) ^ 0x36;
     outer[i] = (key[i] ?? 0) ^ 0x5c;
   }
-  inner.write(text, BLOCK);
-  outer.write(hash("sha256", inner, "hex"), BLOCK, "hex");
-  return hash("sha256", outer, "hex");
+  return { inner, outer };
 }
 
-/** Of SHA-256, in bytes. */
-const BLOCK = 64;
+/** Two hashes, each at one go: an `Hmac` object costs twice as much as both. */
+function macWith({ inner, outer }: Pads, text: string): string {
+  const input = blockAndText(text);
+  input.set(inner);
+  outerInput.set(outer);
+  outerInput.write(hash("sha256", input, "binary"), BLOCK, "binary");
+  return hash("sha256", outerInput, "hex");
+}
+
+/** A block to be filled, and the text after it. Valid until the next call. */
+function blockAndText(text: string): Uint8Array {
+  if (3 * text.length > ROOM) return Buffer.concat([new Uint8Array(BLOCK), Buffer.from(text)]);
+  const length = innerInput.write(text, BLOCK);
+  // A view costs as much as the hash of what it shows: there is one for each length.
+  return (views[length] ??= innerInput.subarray(0, BLOCK + length));
+}
+
+const ROOM = 1024;
+const innerInput = Buffer.alloc(BLOCK + ROOM);
+const outerInput = Buffer.alloc(BLOCK + 32);
+const views: Uint8Array[] = [];
 
 /** A secret for {@link hmacHex}, made once. */
 export function secretKey(secret: Uint8Array): SecretKey {

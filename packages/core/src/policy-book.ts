@@ -4,7 +4,7 @@ import { askStore } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import type { GateKey } from "./gate-key.ts";
 import { provesKey } from "./key-proof.ts";
-import type { Draft, Ledger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import {
   type KeyReceipt,
   LOG_CHAIN,
@@ -12,6 +12,7 @@ import {
   type PolicyReceipt,
   type Receipt,
 } from "./receipt.ts";
+import type { Draft } from "./record-writer.ts";
 import type { Head, SequenceState } from "./sequence-state.ts";
 import type { Store } from "./store.ts";
 

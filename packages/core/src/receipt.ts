@@ -273,8 +273,15 @@ export function bodyText(receipt: Receipt): BodyText {
   return { preimage: `${preimage}}`, places };
 }
 
-/** The canonical line of a record whose body is written already: one flat text, for a store may keep it for long. */
-export function lineOf({ preimage, places }: BodyText, authenticators: Authenticators): string {
+/**
+ * The canonical line of a record whose body is written already: one flat text, for a store may keep it for long.
+ * `batchText` is that of `batch`, where it is written already too.
+ */
+export function lineOf(
+  { preimage, places }: BodyText,
+  authenticators: Authenticators,
+  batchText?: string,
+): string {
   const parts = ["{"];
   let from = BEGINNING.length;
   for (let i = 0; i < AUTHENTICATORS.length; i++) {
@@ -283,7 +290,8 @@ export function lineOf({ preimage, places }: BodyText, authenticators: Authentic
     if (value === undefined) continue;
     const at = places[i] ?? from;
     addBody(parts, preimage, from, at);
-    parts.push(parts.length > 1 ? `,"${name}":` : `"${name}":`, literal(value));
+    const text = name === "batch" && batchText !== undefined ? batchText : literal(value);
+    parts.push(parts.length > 1 ? `,"${name}":` : `"${name}":`, text);
     from = at;
   }
   addBody(parts, preimage, from, preimage.length - 1);
@@ -311,7 +319,7 @@ export function leafOf(recordHash: string): TreeHash {
 function literal(value: unknown): string {
   if (typeof value === "string") return canonicalString(value);
   if (typeof value === "number") return `${value}`;
-  return isBatchShaped(value) ? batchText(value) : canonicalize(value);
+  return isBatchShaped(value) ? batchLiteral(value) : canonicalize(value);
 }
 
 /** The members of a batch and no others, each of its type. What is read is untrusted. */
@@ -328,7 +336,7 @@ function isBatchShaped(value: unknown): value is Batch {
   );
 }
 
-function batchText({ size, index, path, sig }: Batch): string {
+function batchLiteral({ size, index, path, sig }: Batch): string {
   const items = path.map(canonicalString).join(",");
   return `{"index":${index},"path":[${items}],"sig":${canonicalString(sig)},"size":${size}}`;
 }

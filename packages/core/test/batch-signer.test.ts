@@ -19,6 +19,7 @@ import {
   verifyReceipts,
 } from "../src/index.ts";
 import { createBatchSigner } from "../src/batch-signer.ts";
+import type { Deadline } from "../src/deadline.ts";
 import { sha256 } from "../src/digest.ts";
 import { REFUNDS } from "./policies.ts";
 
@@ -164,9 +165,11 @@ describe("the size of a batch", () => {
   const sizesOf = async (groups: readonly number[]): Promise<readonly (readonly number[])[]> => {
     const signer = createBatchSigner(generateSigningKey(), "log");
     const signed = await Promise.all(
-      groups.map((count, at) => signer.sign(records(count, 2 * at), () => false)),
+      groups.map((count, at) => signer.sign(records(count, 2 * at), WAITING)),
     );
-    return signed.map((own) => own.map((one) => ("batch" in one ? one.batch.size : 1)));
+    return signed.map((own) =>
+      own.map(({ member }) => ("batch" in member ? member.batch.size : 1)),
+    );
   };
 
   test("is at most 4096; one record too many has a signature of its own", async () => {
@@ -242,11 +245,13 @@ describe("a signer that fails", () => {
   test("is not asked for what nobody waits for any more", async () => {
     const key = watchedKey();
     const signer = createBatchSigner(key, "log");
-    const late = signer.sign([unsigned("late")], () => true);
-    const inTime = signer.sign([unsigned("in time")], () => false);
+    const late = signer.sign([unsigned("late")], { ...WAITING, end: performance.now() });
+    const given = signer.sign([unsigned("given up")], { ...WAITING, abandoned: true });
+    const inTime = signer.sign([unsigned("in time")], WAITING);
     await expect(late).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    // The late one is no sibling either: of what is left there is but one.
-    expect(await inTime).toEqual([{ sig: expect.any(String) }]);
+    await expect(given).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    // These are no siblings either: of what is left there is but one.
+    expect(await inTime).toEqual([{ member: { sig: expect.any(String) } }]);
     expect(key.inputs).toEqual(["in time"]);
   });
 });
@@ -268,6 +273,9 @@ test("gates that race for the same places leave sound chains: losers are sibling
   expect(gaps.length).toBeGreaterThan(0);
   expect(await findings(lines, key)).toEqual([]);
 });
+
+/** Somebody waits, for however long. */
+const WAITING: Deadline = { end: Number.POSITIVE_INFINITY, abandoned: false };
 
 function unsigned(input: string) {
   return { text: { preimage: `\0${input}`, places: [] }, hash: sha256(`\0${input}`) };

@@ -1,10 +1,18 @@
 /** Receipts, byte for byte: every hash, MAC, signature and digest is computed here again by hand, with node:crypto alone. */
-import { createHash, createHmac, createPublicKey, randomBytes, verify } from "node:crypto";
+import {
+  createHash,
+  createHmac,
+  createPublicKey,
+  createSecretKey,
+  randomBytes,
+  verify,
+} from "node:crypto";
 import canonicalizeOfNpm from "canonicalize";
 import { openTestGate } from "@stepgate/contract";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { argsDigest, type Receipt, receiptLine, recordHash } from "../src/index.ts";
+import { hmacHex } from "../src/platform-node.ts";
 import { signingInput } from "../src/receipt.ts";
 import { heldClock } from "./held-clock.ts";
 import { anyJson, anyText } from "./json-arbitraries.ts";
@@ -247,10 +255,16 @@ describe("a chain of a real gate, recomputed by hand", () => {
   });
 
   test("whatever the key and the text, the digest is HMAC-SHA-256 as the platform makes it", () => {
+    const anyKey = fc.uint8Array({ minLength: 1, maxLength: 200 });
+    const long = fc.integer({ min: 300, max: 400 }).map((length) => "é".repeat(length));
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1, maxLength: 64 }), anyText, (bytes, text) => {
+      fc.property(anyKey, fc.oneof(anyText, long), (bytes, text) => {
         const key = Buffer.from(bytes);
         expect(argsDigest(key.toString("hex"), text)).toBe(digest(key, text));
+        const secret = createSecretKey(key);
+        // The second time with what was kept of the key.
+        for (let i = 0; i < 2; i++)
+          expect(`hmac-sha256:${hmacHex(secret, text)}`).toBe(digest(key, text));
       }),
     );
   });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { createDeadlines, type Deadline, isOver, withDeadline } from "../src/deadline.ts";
 
 const MS = 60;
-const never = (): Promise<never> => new Promise(() => {});
+const hang = (): Promise<never> => new Promise(() => {});
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const codeOf = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
@@ -21,7 +21,7 @@ describe("work of one length", () => {
       began.set(work, performance.now());
       const note = (): void =>
         void over.push({ work, after: performance.now() - (began.get(work) ?? 0) });
-      waiting.push(codeOf(inTime(never, note)));
+      waiting.push(codeOf(inTime(hang, note)));
       await pause(MS / 4);
     }
     expect(await Promise.all(waiting)).toEqual(Array(3).fill("STORE_UNAVAILABLE"));
@@ -31,17 +31,17 @@ describe("work of one length", () => {
 
   test("that is done leaves what began before and after it waiting", async () => {
     const inTime = createDeadlines(MS);
-    const [before, done, after] = [inTime(never), inTime(async () => 1), inTime(never)].map(codeOf);
+    const [before, done, after] = [inTime(hang), inTime(async () => 1), inTime(hang)].map(codeOf);
     expect(await done).toBe("done");
     expect(await Promise.all([before, after])).toEqual(Array(2).fill("STORE_UNAVAILABLE"));
   });
 
   test("that begins when everything before it was given up has its whole time", async () => {
     const inTime = createDeadlines(MS);
-    await codeOf(inTime(never));
+    await codeOf(inTime(hang));
     const began = performance.now();
     expect(await codeOf(inTime(() => pause(MS / 3)))).toBe("done");
-    expect(await codeOf(inTime(never))).toBe("STORE_UNAVAILABLE");
+    expect(await codeOf(inTime(hang))).toBe("STORE_UNAVAILABLE");
     expect(performance.now() - began).toBeGreaterThanOrEqual(MS);
   });
 
@@ -55,7 +55,7 @@ describe("work of one length", () => {
       },
       "NO",
     ],
-    ["hangs", never, "STORE_UNAVAILABLE"],
+    ["hangs", hang, "STORE_UNAVAILABLE"],
   ] as const)("that %s is over once", async (_how, work, answer) => {
     const over: Deadline[] = [];
     const inTime = createDeadlines(MS);

@@ -45,7 +45,7 @@ describe("work of one length", () => {
     expect(performance.now() - began).toBeGreaterThanOrEqual(MS);
   });
 
-  test.each([
+  const ways: readonly (readonly [how: string, work: () => Promise<unknown>, answer: string])[] = [
     ["resolves", async () => 1, "done"],
     ["rejects", () => Promise.reject(Object.assign(new Error("no"), { code: "NO" })), "NO"],
     [
@@ -56,7 +56,9 @@ describe("work of one length", () => {
       "NO",
     ],
     ["hangs", hang, "STORE_UNAVAILABLE"],
-  ] as const)("that %s is over once", async (_how, work, answer) => {
+  ];
+
+  test.each(ways)("that %s is over once", async (_how, work, answer) => {
     const over: Deadline[] = [];
     const inTime = createDeadlines(MS);
     expect(await codeOf(inTime(work, (deadline) => void over.push(deadline)))).toBe(answer);

@@ -49,6 +49,7 @@ export async function startRedisServer(
   if (binary === undefined) throw new Error(NO_REDIS);
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), "stepgate-redis-"));
+  folders.add(dir);
   const all = { ...DURABLE, save: "", ...settings, port: `${port}`, bind: "127.0.0.1", dir };
   const options = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
   let child = await run(binary, options, port);
@@ -64,12 +65,18 @@ export async function startRedisServer(
     async remove() {
       await kill(child);
       rmSync(dir, { recursive: true, force: true });
+      folders.delete(dir);
     },
   };
 }
 
 const running = new Set<ChildProcess>();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+const folders = new Set<string>();
+// What a test did not remove goes with the process that started it.
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
 
 async function run(
   binary: string,

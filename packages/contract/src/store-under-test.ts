@@ -30,6 +30,8 @@ export interface LogUnderTest {
   readonly place: string;
   /** Only where the test started the server itself, so that it may be killed. */
   readonly server?: ServerUnderTest;
+  /** Faults of this kind of store alone, by a name in kebab case: each begins when called, and ends with what it resolves to. */
+  readonly faults?: Readonly<Record<string, () => Promise<() => Promise<void>>>>;
   /** Removes the log, and ends the server if it is this log's own. */
   remove(): Promise<void>;
 }

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { sqliteStore } from "@stepgate/store-sqlite";
 import type { StoreUnderTest } from "../../contract/src/store-under-test.ts";
 
@@ -14,9 +15,21 @@ export const storeUnderTest: StoreUnderTest = {
   absent: async () => undefined,
   async newLog() {
     const folder = mkdtempSync(join(tmpdir(), "stepgate-"));
+    const place = join(folder, "log.db");
     return {
-      place: join(folder, "log.db"),
+      place,
+      faults: { locked: async () => lock(place) },
       remove: async () => rmSync(folder, { recursive: true }),
     };
   },
 };
+
+/** Another program takes the write lock, and keeps it until told otherwise. */
+function lock(path: string): () => Promise<void> {
+  const other = new DatabaseSync(path, { timeout: 5_000 });
+  other.exec("BEGIN IMMEDIATE");
+  return async () => {
+    other.exec("ROLLBACK");
+    other.close();
+  };
+}

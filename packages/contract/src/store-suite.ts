@@ -4,6 +4,7 @@ import type { Append, Store } from "@stepgate/core";
 import { describe, expect, test, type TestContext } from "vitest";
 import { toldOf } from "./counter-model.ts";
 import { counterTests } from "./counter-suite.ts";
+import { runInterleaved, scheduledStore, submissions } from "./interleaved-gates.ts";
 import { counting, sampleRecord } from "./sample-record.ts";
 import { chainOf, emptyModel, modelAppend, storeCommands, type StoreModel } from "./store-model.ts";
 import { raceForOneLimit, raceForOneNonce, raceForOnePlace } from "./store-races.ts";
@@ -64,6 +65,19 @@ function placeTests(storeTest: StoreTest): void {
     expect(await store.append(one("s", 1, "decision"))).toBe("won");
     expect(await Array.fromAsync(store.lines())).toHaveLength(3);
   });
+  storeTest(
+    "the same bytes from many at once are won by all, stand once, and count once",
+    async ({ store, another }) => {
+      const stores = another === undefined ? [store] : [store, await another()];
+      const request = { ...burning("s", 0, "n"), counters: counting("c", "1", "5") };
+      const answers = await Promise.all(
+        Array.from({ length: 32 }, (_, nth) => stores[nth % stores.length]?.append(request)),
+      );
+      expect(new Set(answers)).toEqual(new Set(["won"]));
+      expect(await store.read("s", 0)).toEqual(linesOf(request));
+      expect(await store.counters(["c"])).toEqual(new Map([["c", "1"]]));
+    },
+  );
   storeTest("a place whose place before is empty is lost", async ({ store }) => {
     expect(await store.append(one("s", 1, "early"))).toBe("lost");
     expect(await store.append(one("s", 0, "first"))).toBe("won");
@@ -130,6 +144,35 @@ function nonceTests(storeTest: StoreTest): void {
       expect(await store.append(burning("s", 0, "n"))).toBe("won");
     },
   );
+  storeTest("an append that was not won leaves no trace", async ({ store }) => {
+    await store.append({ ...burning("s", 0, "n"), counters: counting("c", "1", "1") });
+    const trace = {
+      documents: [{ digest: "left behind", text: "text" }],
+      counters: counting("d", "1", "9"),
+    };
+    const loser = sampleRecord("s", 0, "loser", { nonce: "m", opens: OPENS });
+    const replayed = sampleRecord("s", 1, "replayed", { nonce: "n", opens: OPENS });
+    const limited = sampleRecord("s", 1, "limited", { nonce: "o", opens: OPENS });
+    const answers = [
+      await store.append({ sequence_id: "s", records: [loser], ...trace }),
+      await store.append({ sequence_id: "s", records: [replayed], ...trace }),
+      await store.append({
+        sequence_id: "s",
+        records: [limited],
+        ...trace,
+        counters: [...trace.counters, ...counting("c", "1", "1")],
+      }),
+    ];
+    expect(answers).toEqual(["lost", "replay", "limited"]);
+    expect(await Array.fromAsync(store.lines())).toEqual(linesOf(burning("s", 0, "n")));
+    expect(await Array.fromAsync(store.openAllows())).toEqual([]);
+    expect(await store.document("left behind")).toBeUndefined();
+    expect(await store.counters(["c", "d"])).toEqual(new Map([["c", "1"]]));
+    expect((await store.unindexed(10)).records).toHaveLength(1);
+    // The nonces of all three are as free as they were.
+    for (const [at, nonce] of ["m", "o"].entries())
+      expect(await store.append(burning("s", at + 1, nonce))).toBe("won");
+  });
   storeTest(
     "one burnt nonce keeps out everything that was to be appended with it",
     async ({ store }) => {
@@ -225,7 +268,9 @@ function readingTests(storeTest: StoreTest): void {
       expect([
         await again.append(one("s", 0, "other")),
         await again.append(burning("s", 2, "n")),
-      ]).toEqual(["lost", "replay"]);
+        await again.append(burning("s", 1, "n")),
+      ]).toEqual(["lost", "replay", "won"]);
+      expect(await again.read("s", 0)).toEqual(before.lines);
     },
   );
   storeTest("what one object appended, another sees", async ({ store, another }, context) => {
@@ -365,7 +410,7 @@ function raceTests(storeTest: StoreTest, open: () => Promise<StoreFixture>): voi
         async (scheduler, racers) => {
           const { store, cleanup } = await open();
           const race = raceForOneNonce({
-            stores: [scheduled(store, scheduler)],
+            stores: [scheduledStore(store, scheduler)],
             sequenceId: "s",
             racers,
           });
@@ -373,6 +418,16 @@ function raceTests(storeTest: StoreTest, open: () => Promise<StoreFixture>): voi
           await cleanup?.();
         },
       ),
+      { numRuns: 40 },
+    );
+  });
+  test("in whatever order three gates' calls are made and answered, each sequence is decided as if one after the other", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), submissions(), async (scheduler, asked) => {
+        const { store, cleanup } = await open();
+        expect(await runInterleaved(store, scheduler, asked)).toEqual([]);
+        await cleanup?.();
+      }),
       { numRuns: 40 },
     );
   });
@@ -454,19 +509,6 @@ function burstArbitrary(): fc.Arbitrary<Append> {
       ),
       counters: counting("c", `0.${contents.length}`, "0.5"),
     }));
-}
-
-/** The same store, each call of which is made, and answered, when the scheduler says so. */
-function scheduled(store: Store, scheduler: fc.Scheduler): Store {
-  const later = async <T>(call: () => Promise<T>, label: string): Promise<T> => {
-    await scheduler.schedule(Promise.resolve(), `call ${label}`);
-    return scheduler.schedule(call(), `answer ${label}`);
-  };
-  return {
-    ...store,
-    append: (request) => later(() => store.append(request), "append"),
-    read: (sequenceId, from, count) => later(() => store.read(sequenceId, from, count), "read"),
-  };
 }
 
 const OPENS = { gate_id: "gate-1", expires_ms: 1_800_000_000_000 };

@@ -62,11 +62,18 @@ export interface Append {
 }
 
 /**
- * - `won`: durable at these places. Appending the same bytes again is `won` again (a retry is idempotent).
+ * - `won`: durable at these places: it survives the end of every process, and whatever else the store says it survives.
+ *   Appending the same bytes again is `won` again, from whichever object, as often as one likes, and adds nothing: a
+ *   retry is idempotent.
  * - `lost`: another record holds a place, or the place before is empty. Read the head and decide again.
- * - `replay`: the places were free, but a nonce was burnt already.
+ * - `replay`: the places were free, but a nonce was burnt already, at whatever place of the sequence.
  * - `limited`: the places were free, but a counter would exceed its maximum. Read the counters and decide again.
- * - `unknown`: it may or may not have happened (time-out, lost connection). The caller denies, and reads before it goes on.
+ * - `unknown`: it may have happened, may happen yet (a frozen server applies what it was sent when it goes on), or never
+ *   will. The caller denies, and reads the head before it goes on: an append that comes late can only still win the
+ *   place that it was made for.
+ *
+ * Lost, replayed or limited leaves no trace: no record, no nonce, no count, no document, no open ALLOW. A record that was
+ * signed and lost was never said, and nobody finds it later.
  */
 export type AppendResult = "won" | "lost" | "replay" | "limited" | "unknown";
 

@@ -1,7 +1,7 @@
 /** A person's approval of one call: what is signed, and whether it counts (receipt.md, Approvals). */
-import { verifyText } from "#platform";
 import { canonicalize } from "./canonical-json.ts";
 import { isValidAt, type KeySet } from "./key-set.ts";
+import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 
 /** What a person says of one APPROVAL_REQUIRED denial. */
 export interface ApprovalStatement {
@@ -26,11 +26,12 @@ export function approvalFault(
   approval: Approval,
   approvers: KeySet,
   ts_ms: number,
+  holds: SignatureCheck = checkSignature,
 ): string | undefined {
   const trusted = approvers.get(approval.approver_key_id);
   if (trusted?.jwk.roles === undefined) return "its key is no approver's";
   if (!isValidAt(trusted.jwk, ts_ms)) return "its key is not valid now";
-  return verifyText(trusted.key, approvalInput(approval), approval.approver_sig)
+  return holds(trusted, approvalInput(approval), approval.approver_sig)
     ? undefined
     : "its signature does not hold";
 }

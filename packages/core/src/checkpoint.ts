@@ -2,6 +2,7 @@
 import { GateError } from "./errors.ts";
 import type { KeySet } from "./key-set.ts";
 import { decodeHash, encodeHash, type TreeHash } from "./merkle.ts";
+import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 import { type NoteSigner, openNote, parseNote, signNote } from "./signed-note.ts";
 
 /** The state of a log's tree. */
@@ -36,10 +37,14 @@ export async function signCheckpoint(head: TreeHead, signer: NoteSigner): Promis
  * @throws GateError INVALID_INPUT for what is none, KEY_INVALID where no trusted key signed it, RECEIPT_INVALID where a
  *   trusted key's signature does not hold.
  */
-export function readCheckpoint(note: string, keys: KeySet): Checkpoint {
+export function readCheckpoint(
+  note: string,
+  keys: KeySet,
+  holds: SignatureCheck = checkSignature,
+): Checkpoint {
   // The origin is read first, as the name to look for; nothing else is believed before the signature.
   const head = parseHead(parseNote(note).text);
-  openNote(note, head.origin, keys);
+  openNote(note, head.origin, keys, holds);
   return { ...head, note };
 }
 

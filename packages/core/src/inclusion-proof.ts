@@ -4,6 +4,7 @@ import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { GateError } from "./errors.ts";
 import type { KeySet } from "./key-set.ts";
 import { decodeHash, encodeHash, rootFromPath, type TreeHash } from "./merkle.ts";
+import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 
 /** Where a record stands in the tree of a checkpoint. */
 export interface InclusionProof {
@@ -50,9 +51,14 @@ export function parseProof(text: string): InclusionProof {
  * @throws GateError INVALID_INPUT for what is no proof, KEY_INVALID where no trusted key signed its checkpoint,
  *   RECEIPT_INVALID where a signature does not hold, or the path does not lead from this record to the root.
  */
-export function verifyProof(recordHash: string, proof: string, keys: KeySet): Checkpoint {
+export function verifyProof(
+  recordHash: string,
+  proof: string,
+  keys: KeySet,
+  holds: SignatureCheck = checkSignature,
+): Checkpoint {
   const { index, path, checkpoint } = parseProof(proof);
-  const head = readCheckpoint(checkpoint, keys);
+  const head = readCheckpoint(checkpoint, keys, holds);
   const leaf = recordHash.slice("sha256:".length);
   if (rootFromPath(leaf, index, head.size, path) !== head.root)
     throw new GateError("RECEIPT_INVALID", `the proof is not of record ${recordHash}`);

@@ -1,7 +1,9 @@
 /** A new key proves itself: it signs its own name for one log, so that nobody hands over to a key that is not theirs. */
-import { publicKeyOf, toHex, verifyText } from "#platform";
+import { type PublicKey, publicKeyOf, toHex } from "#platform";
 import { GateError } from "./errors.ts";
+import type { PublicJwk } from "./key-set.ts";
 import type { KeyReceipt } from "./receipt.ts";
+import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 import type { PublishedSigner } from "./signing-key.ts";
 
 /** The members of a `key` record that hands over to `next`. @throws GateError KEY_INVALID where it does not sign as itself. */
@@ -19,16 +21,22 @@ export async function proveKey(
 }
 
 /** True where the new key of a record of well-formed members signed its own name for the record's log. Never throws. */
-export function provesKey({
-  log_id,
-  new_key,
-  new_key_sig,
-}: Pick<KeyReceipt, "log_id" | "new_key" | "new_key_sig">): boolean {
+export function provesKey(
+  { log_id, new_key, new_key_sig }: Pick<KeyReceipt, "log_id" | "new_key" | "new_key_sig">,
+  holds: SignatureCheck = checkSignature,
+): boolean {
+  const key = publicKeyIn(new_key);
+  return (
+    key !== undefined && holds({ key, jwk: new_key }, proofInput(log_id, new_key.kid), new_key_sig)
+  );
+}
+
+/** `undefined` for 32 bytes that are no point of the curve. */
+function publicKeyIn(jwk: PublicJwk): PublicKey | undefined {
   try {
-    return verifyText(publicKeyOf(new_key), proofInput(log_id, new_key.kid), new_key_sig);
+    return publicKeyOf(jwk);
   } catch {
-    // 32 bytes that are no point of the curve.
-    return false;
+    return undefined;
   }
 }
 

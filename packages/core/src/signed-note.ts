@@ -1,7 +1,8 @@
 /** Signed notes (C2SP signed-note): text that one or more named keys signed, of which Ed25519 keys are understood. */
-import { fromBase64, fromHex, sha256Hex, toBase64, toHex, verifyText } from "#platform";
+import { fromBase64, fromHex, sha256Hex, toBase64, toHex } from "#platform";
 import { GateError } from "./errors.ts";
 import { type KeySet, pointOf, type PublicJwk } from "./key-set.ts";
+import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 import type { Signer } from "./signing-key.ts";
 
 /** Signs notes: a signature line needs the public key itself, of which a `keyId` is only the thumbprint. */
@@ -43,14 +44,19 @@ export async function signNote(text: string, name: string, signer: NoteSigner): 
  * @throws GateError INVALID_INPUT for what is no note, KEY_INVALID where no trusted key signed it, RECEIPT_INVALID where
  *   a trusted key's signature does not hold.
  */
-export function openNote(source: string, name: string, keys: KeySet): string {
+export function openNote(
+  source: string,
+  name: string,
+  keys: KeySet,
+  holds: SignatureCheck = checkSignature,
+): string {
   const { text, signatures } = parseNote(source);
   const known = [...keys.values()].filter(({ jwk }) => jwk.roles === undefined);
   let signed = false;
   for (const { keyId, signature } of signatures.filter((line) => line.name === name)) {
     const key = known.find(({ jwk }) => keyId === noteKeyId(name, jwk));
     if (key === undefined) continue;
-    if (!verifyText(key.key, text, signature))
+    if (!holds(key, text, signature))
       throw new GateError("RECEIPT_INVALID", "a signature does not belong to this note");
     signed = true;
   }

@@ -1,8 +1,8 @@
 /** Batch signatures as a verifier sees them: a batch is verified once, and what is known of its tree is remembered. */
-import { verifyText } from "#platform";
 import type { TrustedKey } from "./key-set.ts";
 import { nodeHash, rootFromPath, type TreeHash } from "./merkle.ts";
 import { type Batch, batchInput, leafOf } from "./receipt.ts";
+import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 
 /** Tells whether records stand in the batches that they claim. */
 export interface BatchVerifier {
@@ -31,7 +31,10 @@ interface KnownBatch {
 const LEVEL = 4096;
 
 /** A verifier that remembers the latest batches that held, with at most `capacity` nodes of theirs: some 20 megabytes. */
-export function createBatchVerifier(capacity = 65_536): BatchVerifier {
+export function createBatchVerifier(
+  capacity = 65_536,
+  holds: SignatureCheck = checkSignature,
+): BatchVerifier {
   let young = new Map<string, KnownBatch>();
   let old = new Map<string, KnownBatch>();
   let added = 0;
@@ -75,7 +78,7 @@ export function createBatchVerifier(capacity = 65_536): BatchVerifier {
       });
       if (root === undefined) return false;
       const input = batchInput(log_id, size, root);
-      if (batch?.input !== input && !verifyText(trusted.key, input, sig)) return false;
+      if (batch?.input !== input && !holds(trusted, input, sig)) return false;
       if (fresh.size > 0 || batch === undefined)
         remember(signed, batch ?? { input, nodes: new Map() }, fresh);
       return true;

@@ -13,6 +13,7 @@ import {
 } from "./receipt.ts";
 import { applyReceipt, openState, type SequenceState, statedBefore } from "./sequence-state.ts";
 import type { KeySet } from "./key-set.ts";
+import type { SignatureCheck } from "./signature-check.ts";
 import { decisionFault } from "./verify-decision.ts";
 
 /** The policies to recompute decisions by, by digest; `undefined`: decisions are not recomputed. */
@@ -23,6 +24,7 @@ export interface ChainEvidence {
   readonly policies: HeldPolicies;
   /** Trusted keys; those with roles are approvers'. */
   readonly keys: KeySet;
+  readonly holds: SignatureCheck;
 }
 
 /** A chain as far as it was read. */
@@ -146,7 +148,7 @@ function contentFault(
   if (state === undefined) return undefined;
   if (isAfterSeal(state, receipt)) return fault("AFTER_SEAL", "nothing new may follow the seal");
   if (receipt.kind === "outcome") return outcomeFault(state, receipt);
-  if (receipt.kind === "approval") return approvalRecordFault(state, receipt, evidence.keys);
+  if (receipt.kind === "approval") return approvalRecordFault(state, receipt, evidence);
   return receipt.kind === "decision" ? decisionFault(state, receipt, evidence.keys) : undefined;
 }
 
@@ -182,7 +184,7 @@ function outcomeFault(state: SequenceState, receipt: OutcomeReceipt): Fault | un
 function approvalRecordFault(
   state: SequenceState,
   receipt: ApprovalReceipt,
-  keys: KeySet,
+  { keys, holds }: ChainEvidence,
 ): Fault | undefined {
   if (!keys.has(receipt.approver_key_id))
     return fault("UNKNOWN_KEY", `approver's key '${receipt.approver_key_id}' is not trusted`);
@@ -190,7 +192,7 @@ function approvalRecordFault(
     return fault("APPROVAL_MISMATCH", "approves no denial that asked for it");
   if (statedBefore(state, receipt) !== undefined)
     return fault("APPROVAL_MISMATCH", "says again what its approver said before");
-  const why = approvalFault(receipt, keys, receipt.ts_ms);
+  const why = approvalFault(receipt, keys, receipt.ts_ms, holds);
   return why === undefined ? undefined : fault("APPROVAL_MISMATCH", `counts for nothing: ${why}`);
 }
 

@@ -4,6 +4,7 @@ import type { CompiledPolicy } from "./compiled-policy.ts";
 import { type Fault, fault, type Finding, type FindingCode } from "./finding.ts";
 import type { KeySet } from "./key-set.ts";
 import type { Receipt } from "./receipt.ts";
+import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 import { createBatchVerifier } from "./verify-batch.ts";
 import {
   type Chain,
@@ -94,12 +95,13 @@ export function createLineVerifier(
   options: VerifyOptions,
   chainsOf: (policies: HeldPolicies) => Chains = (policies) =>
     createChains(policies, options.spill),
+  holds: SignatureCheck = checkSignature,
 ): LineVerifier {
-  const log = options.checkpoints && createLogCheck(options.checkpoints, options.keys);
-  const evidence = evidenceOf(options, (revokedFrom) => log?.covers(revokedFrom) ?? false);
+  const log = options.checkpoints && createLogCheck(options.checkpoints, options.keys, holds);
+  const evidence = evidenceOf(options, (revokedFrom) => log?.covers(revokedFrom) ?? false, holds);
   const policies =
     options.policies && new Map(options.policies.map((policy) => [policy.digest, policy]));
-  const judged: ChainEvidence = { policies, keys: options.keys };
+  const judged: ChainEvidence = { policies, keys: options.keys, holds };
   const chains = chainsOf(policies);
   const found = new Map<FindingCode, number>();
   let lines = 0;
@@ -161,10 +163,16 @@ export function createLineVerifier(
   };
 }
 
-function evidenceOf(options: VerifyOptions, covers: Evidence["covers"]): Evidence {
+/** What records are believed by under these options. */
+export function evidenceOf(
+  options: VerifyOptions,
+  covers: Evidence["covers"],
+  holds: SignatureCheck,
+): Evidence {
   return {
     keys: options.keys,
-    batches: createBatchVerifier(),
+    holds,
+    batches: createBatchVerifier(undefined, holds),
     covers,
     require: options.require ?? "ed25519",
     hmacKeys: new Map(

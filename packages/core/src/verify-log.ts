@@ -4,6 +4,7 @@ import { type Fault, fault } from "./finding.ts";
 import { growingTree } from "./log-tree.ts";
 import type { TreeHash } from "./merkle.ts";
 import type { KeySet } from "./key-set.ts";
+import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 
 /** What a file is to a checkpoint: it goes on from it (or is it), says otherwise, or ends before it. */
 export interface CheckpointReport extends TreeHead {
@@ -43,12 +44,16 @@ export interface LogCheck {
  *
  * @throws GateError as `readCheckpoint`: a checkpoint that cannot be believed must not be passed over.
  */
-export function createLogCheck(kept: readonly (string | KeptCheckpoint)[], keys: KeySet): LogCheck {
+export function createLogCheck(
+  kept: readonly (string | KeptCheckpoint)[],
+  keys: KeySet,
+  holds: SignatureCheck = checkSignature,
+): LogCheck {
   const checkpoints = kept
     .map((one): Checkpoint & Pick<KeptCheckpoint, "kept_since"> =>
       typeof one === "string"
-        ? readCheckpoint(one, keys)
-        : { ...one, ...readCheckpoint(one.note, keys) },
+        ? readCheckpoint(one, keys, holds)
+        : { ...one, ...readCheckpoint(one.note, keys, holds) },
     )
     .sort((a, b) => a.size - b.size);
   const origins = new Set(checkpoints.map(({ origin }) => origin));

@@ -1,5 +1,5 @@
 /** One line by itself: is it a record, in canonical form, and authentic under keys that are trusted? */
-import { equalText, hmacHex, type SecretKey, verifyText } from "#platform";
+import { equalText, hmacHex, type SecretKey } from "#platform";
 import { canonicalize, JsonError } from "./canonical-json.ts";
 import { sha256 } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
@@ -14,6 +14,7 @@ import {
   type Receipt,
 } from "./receipt.ts";
 import { formFault } from "./receipt-form.ts";
+import type { SignatureCheck } from "./signature-check.ts";
 import { duplicateMember } from "./strict-json.ts";
 import type { BatchVerifier } from "./verify-batch.ts";
 
@@ -33,6 +34,7 @@ export interface Evidence {
   readonly hmacKeys: ReadonlyMap<string, SecretKey>;
   /** The authenticator that every record must carry: `ed25519` is a signature of its own, or of its batch. */
   readonly require: "ed25519" | "hmac";
+  readonly holds: SignatureCheck;
   readonly batches: BatchVerifier;
   /** Whether a checkpoint that is older than this second, since the epoch, covers the record. */
   covers(revokedFrom: number): boolean;
@@ -157,7 +159,7 @@ function authenticityFault(
   return (
     (key && validityFault(key, ts_ms, evidence)) ??
     (key && signatureFault(key, receipt, body, hash, evidence)) ??
-    (receipt.kind === "key" && !provesKey(receipt)
+    (receipt.kind === "key" && !provesKey(receipt, evidence.holds)
       ? fault("BAD_SIGNATURE", "new_key_sig does not prove the new key for this log")
       : undefined) ??
     (secret && hmac_sig !== undefined ? macFault(secret, inputOf(body), hmac_sig) : undefined)
@@ -181,9 +183,9 @@ function signatureFault(
   { log_id, sig, batch }: Receipt,
   body: BodyText,
   hash: string,
-  { batches }: Evidence,
+  { holds, batches }: Evidence,
 ): Fault | undefined {
-  if (sig !== undefined && !verifyText(trusted.key, inputOf(body), sig))
+  if (sig !== undefined && !holds(trusted, inputOf(body), sig))
     return fault("BAD_SIGNATURE", "the signature does not belong to this record");
   if (batch !== undefined && !batches.holds({ log_id, hash }, batch, trusted))
     return fault("BAD_SIGNATURE", "the record is not in a batch with this signature");

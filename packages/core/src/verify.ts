@@ -118,7 +118,7 @@ export async function verifyFile(
 }
 
 /** A report in the making: what no callback takes is collected. */
-function createReport(callbacks: ReportCallbacks): {
+export function createReport(callbacks: ReportCallbacks): {
   finding(finding: Finding): void | Promise<void>;
   end(ending: Generator<Ending, Summary>): Promise<VerificationReport>;
 } {

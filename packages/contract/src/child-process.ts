@@ -20,6 +20,7 @@ interface Envelope<T> {
 /** Starts a script, which answers with `answerQuestions`. Resolves when it has loaded. */
 export async function startScript<Question extends object, Answer extends object>(
   script: URL,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<ScriptProcess<Question, Answer>> {
   // Without the options of the test runner, which would keep back warnings.
   const { NODE_OPTIONS: _, ...env } = process.env;
@@ -28,7 +29,7 @@ export async function startScript<Question extends object, Answer extends object
     // Histories carry times as BigInt.
     serialization: "advanced",
     execArgv: [],
-    env,
+    env: { ...env, ...environment },
   });
   let errors = "";
   child.stderr?.on("data", (chunk) => (errors += String(chunk)));

@@ -123,7 +123,7 @@ async function live(
 }
 
 /** No executed action without its ALLOW, and chains without gap or fork. Signatures are verified at the end. */
-async function judgeLife(
+export async function judgeLife(
   store: Store,
   sequences: readonly string[],
   ran: readonly string[],
@@ -180,6 +180,6 @@ async function judgeLog(
   return { violations, records: records.length, closedAsUnknown };
 }
 
-function linesOf(text: string): readonly string[] {
+export function linesOf(text: string): readonly string[] {
   return text.split("\n").filter((line) => line !== "");
 }

@@ -1,7 +1,10 @@
 /** Random numbers that a seed makes again: what a failing run prints is enough to run it once more. */
 
-/** Numbers from 0 on and below 1; mulberry32: small, good enough to pick moments. */
-export function seededRandom(seed: number): () => number {
+/** The next number, from 0 on and below 1. */
+export type Random = () => number;
+
+/** Numbers of one seed; mulberry32: small, good enough to pick moments. */
+export function seededRandom(seed: number): Random {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

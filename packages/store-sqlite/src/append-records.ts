@@ -7,6 +7,8 @@ import {
   movedCounters,
   type PlacedRecord,
 } from "@stepgate/core";
+import { linesOf, totalOf } from "./read-records.ts";
+import { rowChecksum } from "./row-checksum.ts";
 
 /** More than one call can begin to count, so that windows that ended become fewer with every append. */
 const FORGOTTEN_AT_ONCE = 8;
@@ -42,7 +44,9 @@ export function logStatements(database: DatabaseSync): LogStatements {
   return {
     head: prepare("SELECT seq FROM record WHERE sequence_id = ? ORDER BY seq DESC LIMIT 1"),
     burnt: prepare("SELECT 1 FROM record WHERE sequence_id = ? AND nonce = ?"),
-    insert: prepare("INSERT INTO record (sequence_id, seq, nonce, line) VALUES (?, ?, ?, ?)"),
+    insert: prepare(
+      "INSERT INTO record (sequence_id, seq, nonce, line, crc) VALUES (?, ?, ?, ?, ?)",
+    ),
     opens: prepare(
       "INSERT INTO open_allow (hash, sequence_id, gate_id, expires_ms) VALUES (?, ?, ?, ?)",
     ),
@@ -51,24 +55,29 @@ export function logStatements(database: DatabaseSync): LogStatements {
     document: prepare("SELECT text FROM document WHERE digest = ?"),
     setting: prepare("SELECT value FROM setting WHERE name = ?"),
     settle: prepare("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"),
+    // The index names the place, and the row must say the same of itself.
     read: prepare(
-      "SELECT line FROM record WHERE sequence_id = ? AND seq >= ? ORDER BY seq LIMIT ?",
+      `SELECT i.seq AS place, r.sequence_id, r.seq, r.nonce, r.line, r.crc FROM record AS i LEFT JOIN record AS r ON r.position = i.position
+       WHERE i.sequence_id = ? AND i.seq >= ? ORDER BY i.seq LIMIT ?`,
     ),
     end: prepare("SELECT max(position) AS position FROM record"),
-    page: prepare("SELECT line FROM record WHERE position > ? AND position <= ? ORDER BY position"),
+    page: prepare(
+      "SELECT position, sequence_id, seq, nonce, line, crc FROM record WHERE position > ? AND position <= ? ORDER BY position",
+    ),
     openAllows: prepare(
       "SELECT hash, sequence_id, gate_id, expires_ms FROM open_allow WHERE hash > ? ORDER BY hash LIMIT ?",
     ),
-    counter: prepare("SELECT total FROM counter WHERE name = ?"),
+    counter: prepare("SELECT total, crc FROM counter WHERE name = ?"),
     count: prepare(
-      "INSERT INTO counter (name, total, until_ms) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET total = excluded.total",
+      `INSERT INTO counter (name, total, until_ms, crc) VALUES (?, ?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET total = excluded.total, crc = excluded.crc`,
     ),
     forget: prepare(
       `DELETE FROM counter WHERE name IN (SELECT name FROM counter WHERE until_ms < ? ORDER BY until_ms LIMIT ${FORGOTTEN_AT_ONCE})`,
     ),
     size: prepare("SELECT place + 1 AS size FROM node WHERE level = 0 ORDER BY place DESC LIMIT 1"),
     unindexed: prepare(
-      "SELECT sequence_id, seq, line FROM record WHERE position > ? ORDER BY position LIMIT ?",
+      "SELECT position, sequence_id, seq, nonce, line, crc FROM record WHERE position > ? ORDER BY position LIMIT ?",
     ),
     position: prepare("SELECT position FROM record WHERE sequence_id = ? AND seq = ?"),
     node: prepare("SELECT hash FROM node WHERE level = ? AND place = ?"),
@@ -104,7 +113,7 @@ function isNext(log: LogStatements, sequenceId: string, records: Append["records
  * where a host draws `attempt` itself and repeats it, equal bytes are the same decision, given twice.
  */
 function stand(log: LogStatements, sequenceId: string, records: Append["records"]): boolean {
-  return records.every(({ seq, line }) => log.read.get(sequenceId, seq, 1)?.["line"] === line);
+  return records.every(({ seq, line }) => linesOf(log, sequenceId, seq, 1)[0] === line);
 }
 
 function burnsTwice(log: LogStatements, sequenceId: string, records: Append["records"]): boolean {
@@ -122,14 +131,9 @@ function moveCounters(log: LogStatements, steps: readonly CounterStep[]): boolea
   const [first] = steps;
   if (first !== undefined) log.forget.run(first.at_ms - FORGOTTEN_AFTER_MS);
   const ends = new Map(steps.map(({ counter, until_ms }) => [counter, until_ms]));
-  for (const [counter, total] of moved) log.count.run(counter, total, ends.get(counter) ?? 0);
+  for (const [counter, total] of moved)
+    log.count.run(counter, total, ends.get(counter) ?? 0, rowChecksum(counter, total));
   return true;
-}
-
-/** What a counter stands at, as an exact decimal; `undefined` where nothing moved it yet. */
-export function totalOf(log: LogStatements, counter: string): string | undefined {
-  const total = log.counter.get(counter)?.["total"];
-  return total === undefined ? undefined : String(total);
 }
 
 /** A plain INSERT: were a place or nonce taken all the same, the unique index would undo the whole transaction. */
@@ -138,7 +142,8 @@ function place(
   sequenceId: string,
   { seq, hash, line, nonce, opens, closes }: PlacedRecord,
 ): void {
-  log.insert.run(sequenceId, seq, nonce ?? null, line);
+  const burnt = nonce ?? null;
+  log.insert.run(sequenceId, seq, burnt, line, rowChecksum(sequenceId, seq, burnt, line));
   if (opens !== undefined) log.opens.run(hash, sequenceId, opens.gate_id, opens.expires_ms);
   if (closes !== undefined) log.closes.run(closes);
 }

@@ -1,88 +1,56 @@
-/** Opening the file: whose it is, which schema it holds, and the settings that durability rests on. */
-import { closeSync, openSync, statSync } from "node:fs";
+/** Opening the file: whose it is, whether it is whole, and the settings that durability rests on. */
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { GateError } from "@stepgate/core";
+import { beginMark } from "./high-water-mark.ts";
+import { mustBeWhole } from "./log-damage.ts";
 import { isBusy } from "./patience.ts";
+import { APPLICATION_ID, bringUpToDate, pragma, SCHEMA_VERSION } from "./schema.ts";
+import { mustHoldTogether } from "./wal-damage.ts";
 
-/** "Step" in ASCII, at offset 68 of the file: tells our files from other programs' (`PRAGMA application_id`). */
-const APPLICATION_ID = 0x53_74_65_70;
-const SCHEMA_VERSION = 3;
 const OPENING_TIMEOUT_MS = 5000;
+/** What the write-ahead log is cut back to when it begins anew. */
+const WAL_KEPT_BYTES = 8 << 20;
 
-/** Totals are text, for they are decimals of any length; the index finds windows that ended. */
-const COUNTERS = `
-  CREATE TABLE counter (name TEXT PRIMARY KEY, total TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE INDEX counter_end ON counter (until_ms);
-`;
-
-/**
- * The nodes of the log's tree, 32 bytes each, every one of them full and so for ever the same. Those of level 0 are the
- * leaves: leaf indexes are given in the order of positions, so that the leaf of position p has index p - 1, and there are
- * as many as records with an index.
- */
-const TREE = `
-  CREATE TABLE node (
-    level INTEGER NOT NULL CHECK (level >= 0),
-    place INTEGER NOT NULL CHECK (place >= 0),
-    hash BLOB NOT NULL CHECK (length(hash) = 32),
-    PRIMARY KEY (level, place)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TRIGGER node_stays BEFORE DELETE ON node BEGIN SELECT RAISE(ABORT, 'nodes are never removed'); END;
-  CREATE TRIGGER node_stands BEFORE UPDATE ON node BEGIN SELECT RAISE(ABORT, 'nodes are never changed'); END;
-`;
-
-/** What each version added to the one before, from version 2 on: a log of an older one is brought up to date when it is opened. */
-const ADDITIONS = [COUNTERS, TREE];
+/** A connection, and the absolute path of its file. */
+export interface OpenedFile {
+  readonly database: DatabaseSync;
+  readonly file: string;
+}
 
 /**
- * Positions count commits: only the holder of the write lock gives one out, and no row is ever removed, so that they run
- * from 1 without a gap. ALLOWs without an
- * outcome stand in a table of their own, because an index over records would grow with the log or need records that
- * change; so a start reads as many rows as there are open ALLOWs, however long the log.
+ * Opens or begins the log at `path`; `again` opens one that was open before, and begins none. The connection never blocks
+ * on a lock; callers wait with `patiently`.
+ *
+ * @throws GateError STORE_UNAVAILABLE where the file cannot be this store's, or is damaged; then it was left as it was.
  */
-const SCHEMA = `
-  CREATE TABLE record (
-    position INTEGER PRIMARY KEY,
-    sequence_id TEXT NOT NULL,
-    seq INTEGER NOT NULL CHECK (seq >= 0),
-    nonce TEXT,
-    line TEXT NOT NULL,
-    UNIQUE (sequence_id, seq)
-  ) STRICT;
-  CREATE UNIQUE INDEX burnt_nonce ON record (sequence_id, nonce) WHERE nonce IS NOT NULL;
-  CREATE TRIGGER record_stays BEFORE DELETE ON record BEGIN SELECT RAISE(ABORT, 'records are never removed'); END;
-  CREATE TRIGGER record_stands BEFORE UPDATE ON record BEGIN SELECT RAISE(ABORT, 'records are never changed'); END;
-  CREATE TABLE open_allow (
-    hash TEXT PRIMARY KEY,
-    sequence_id TEXT NOT NULL,
-    gate_id TEXT NOT NULL,
-    expires_ms INTEGER NOT NULL
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE document (digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
-  CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-  PRAGMA application_id = ${APPLICATION_ID};
-`;
-
-/** Opens or begins the log at `path`. The connection never blocks on a lock; callers wait with `patiently`. */
-export function openDatabase(path: string): DatabaseSync {
+export function openDatabase(
+  path: string,
+  { again = false }: { readonly again?: boolean } = {},
+): OpenedFile {
   const file = filePath(path);
-  makeFile(file);
+  if (!again) makeFile(file);
+  try {
+    examine(file);
+  } catch (cause) {
+    throw asGateError(file, cause);
+  }
   const database = open(file);
   try {
-    mustBeOurs(database, file);
     setDurability(database, file);
-    begin(database);
+    bringUpToDate(database);
+    mustWriteAhead(database, file);
     database.exec("PRAGMA busy_timeout = 0");
-    return database;
+    return { database, file };
   } catch (cause) {
     database.close();
-    throw cause instanceof GateError ? cause : cannotOpen(file, reasonOf(cause), cause);
+    throw asGateError(file, cause);
   }
 }
 
-/** Absolute, so that neither `file:` addresses nor a later change of folder lead elsewhere. */
-function filePath(path: string): string {
+/** Absolute, so that neither `file:` addresses nor a later change of folder lead elsewhere. @throws TypeError. */
+export function filePath(path: string): string {
   if (typeof path !== "string" || path === "")
     throw new TypeError("sqliteStore needs the path of a file");
   if (path === ":memory:")
@@ -102,21 +70,41 @@ function makeFile(file: string): void {
   try {
     // Exclusive: closing a descriptor of a file that is open already would drop this process's locks on it (POSIX).
     closeSync(openSync(file, "wx", 0o600));
+    beginMark(file);
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST"))
       throw cannotOpen(file, reasonOf(cause), cause);
   }
 }
 
-function open(file: string): DatabaseSync {
+/**
+ * Looks before anything is written, through a connection that cannot write: another program's database must come out of
+ * this unchanged, and of a damaged log nothing may be lost that a person could still save. (The last connection that can
+ * write would move what is left of the write-ahead log into the file, and remove it.)
+ */
+function examine(file: string): void {
+  const { size } = statSync(file);
+  if (size === 0) return;
+  mustHoldTogether(file);
+  // Left where a loss of power cut off the making of the log: it must be rolled back first, which is a write.
+  const hasJournal = existsSync(`${file}-journal`);
+  const database = open(file, { readOnly: !hasJournal });
   try {
-    return new DatabaseSync(file, { timeout: OPENING_TIMEOUT_MS });
+    mustBeOurs(database, file);
+    mustBeWhole(database, file);
+  } finally {
+    database.close();
+  }
+}
+
+function open(file: string, { readOnly = false } = {}): DatabaseSync {
+  try {
+    return new DatabaseSync(file, { timeout: OPENING_TIMEOUT_MS, readOnly });
   } catch (cause) {
     throw cannotOpen(file, reasonOf(cause), cause);
   }
 }
 
-/** Looks before anything is written: another program's database must come out of this unchanged. */
 function mustBeOurs(database: DatabaseSync, file: string): void {
   const { application, version, tables } = look(database);
   if (application !== APPLICATION_ID && (application !== 0 || tables !== 0))
@@ -152,6 +140,16 @@ function setDurability(database: DatabaseSync, file: string): void {
   database.exec("PRAGMA synchronous = FULL");
   if (pragma(database, "synchronous") !== 2)
     throw cannotOpen(file, "synchronous = FULL did not take");
+  database.exec(`PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = ${WAL_KEPT_BYTES}`);
+}
+
+/**
+ * Looked at again after the first transaction: where the sync of the switch failed, SQLite says "wal" to it all the same,
+ * goes on with a rollback journal, and a power loss could bring that journal back over an acknowledged commit.
+ */
+function mustWriteAhead(database: DatabaseSync, file: string): void {
+  const mode = pragma(database, "journal_mode");
+  if (mode !== "wal") throw cannotOpen(file, `the journal is kept as "${String(mode)}"`);
 }
 
 /** SQLite's own waiting does not cover this switch, which needs the whole file for a moment. */
@@ -159,7 +157,7 @@ function writeAheadLog(database: DatabaseSync): unknown {
   const deadline = performance.now() + OPENING_TIMEOUT_MS;
   for (;;) {
     try {
-      return database.prepare("PRAGMA journal_mode = WAL").get()?.["journal_mode"];
+      return pragma(database, "journal_mode = WAL");
     } catch (error) {
       if (!isBusy(error) || performance.now() > deadline) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
@@ -167,33 +165,8 @@ function writeAheadLog(database: DatabaseSync): unknown {
   }
 }
 
-/** Several processes may open a file at once: the first to hold the lock makes the tables that are missing. */
-function begin(database: DatabaseSync): void {
-  if (missing(database) === undefined) return;
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    database.exec(missing(database) ?? "");
-    database.exec("COMMIT");
-  } finally {
-    if (database.isTransaction) database.exec("ROLLBACK");
-  }
-}
-
-function missing(database: DatabaseSync): string | undefined {
-  const isNew = pragma(database, "application_id") !== APPLICATION_ID;
-  const version = isNew ? 1 : Number(pragma(database, "user_version"));
-  if (version === SCHEMA_VERSION) return undefined;
-  const additions = ADDITIONS.slice(version - 1);
-  const steps = [
-    ...(isNew ? [SCHEMA] : []),
-    ...additions,
-    `PRAGMA user_version = ${SCHEMA_VERSION}`,
-  ];
-  return steps.join("\n");
-}
-
-function pragma(database: DatabaseSync, name: string): unknown {
-  return database.prepare(`PRAGMA ${name}`).get()?.[name];
+function asGateError(file: string, cause: unknown): GateError {
+  return GateError.isInstance(cause) ? cause : cannotOpen(file, reasonOf(cause), cause);
 }
 
 function reasonOf(cause: unknown): string {

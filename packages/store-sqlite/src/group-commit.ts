@@ -2,39 +2,47 @@
  * Group commit: what is submitted in one turn of the event loop shares one transaction and one fsync.
  *
  * INVARIANT: from BEGIN to COMMIT nothing is awaited, and no promise is resolved before COMMIT has returned.
+ * INVARIANT: a connection on which a transaction failed is not used again. SQLite would try again on what it has in memory,
+ * and after a failed fsync the system's memory is not what the disk holds.
  */
-import type { DatabaseSync } from "node:sqlite";
 import { setImmediate as endOfTurn, setTimeout as sleep } from "node:timers/promises";
-import { isBusy, longer } from "./patience.ts";
+import type { LogStatements } from "./append-records.ts";
+import type { Connection, Log } from "./connection.ts";
+import { isBusy, longer, sharedNow } from "./patience.ts";
 
 /** Runs work inside shared transactions, in the order in which it was submitted. */
 export interface GroupCommit {
-  /** Resolves once the work is durable; rejects where its transaction was undone, or may have been. */
-  submit<T>(work: () => T): Promise<T>;
+  /**
+   * Resolves once the work is durable; rejects where its transaction was undone, or may have been. From `expires` on, by
+   * the clock of `sharedNow`, a busy file is waited for no longer.
+   */
+  submit<T>(work: (log: LogStatements) => T, expires: number): Promise<T>;
   /** Resolves when everything that was submitted is settled. */
   drained(): Promise<void>;
 }
 
+/** Nobody waits any more for work that has not begun by then: it is left undone. */
+const NOBODY_WAITS_MS = 100;
+
 interface Job {
-  /** On the clock of `performance.now()`: from then on a busy file is waited for no longer. */
   readonly expires: number;
   /** Does the work, and returns what to do once it is durable. */
-  run(): () => void;
+  run(log: LogStatements): () => void;
   fail(error: unknown): void;
 }
 
-/** Begins with an empty queue. Each job waits at most `busyTimeoutMs` for other processes. */
-export function groupCommit(database: DatabaseSync, busyTimeoutMs: number): GroupCommit {
+/** Begins with an empty queue. */
+export function groupCommit(connection: Connection): GroupCommit {
   let queue: Job[] = [];
   let draining: Promise<void> | undefined;
 
-  function submit<T>(work: () => T): Promise<T> {
+  function submit<T>(work: (log: LogStatements) => T, expires: number): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const run = (): (() => void) => {
-      const result = work();
+    const run = (log: LogStatements): (() => void) => {
+      const result = work(log);
       return () => resolve(result);
     };
-    queue.push({ expires: performance.now() + busyTimeoutMs, run, fail: reject });
+    queue.push({ expires, run, fail: reject });
     draining ??= drain();
     return promise;
   }
@@ -42,13 +50,17 @@ export function groupCommit(database: DatabaseSync, busyTimeoutMs: number): Grou
   async function drain(): Promise<void> {
     for (let pause = 1; queue.length > 0;) {
       await endOfTurn();
-      const batch = queue;
+      const batch = failExpired(
+        queue,
+        NOBODY_WAITS_MS,
+        new Error("it came too late to be written"),
+      );
       queue = [];
-      const fault = commit(database, batch);
+      const fault = commit(connection, batch);
       if (fault === undefined) {
         pause = 1;
       } else if (isBusy(fault)) {
-        queue = [...failExpired(batch, fault), ...queue];
+        queue = [...failExpired(batch, 0, fault), ...queue];
         await sleep(pause);
         pause = longer(pause);
       } else {
@@ -63,33 +75,38 @@ export function groupCommit(database: DatabaseSync, busyTimeoutMs: number): Grou
 }
 
 /** One transaction. Returns what undid it; then no job was told anything. */
-function commit(database: DatabaseSync, batch: readonly Job[]): unknown {
+function commit(connection: Connection, batch: readonly Job[]): unknown {
+  if (batch.length === 0) return undefined;
   let settle: readonly (() => void)[];
+  let log: Log;
   try {
-    // A ROLLBACK that failed is made up for here: the connection must never stay inside a transaction.
-    if (database.isTransaction) database.exec("ROLLBACK");
-    database.exec("BEGIN IMMEDIATE");
-    settle = batch.map((job) => job.run());
-    database.exec("COMMIT");
+    log = connection.log();
+    log.database.exec("BEGIN IMMEDIATE");
+    log.secure();
+    settle = batch.map((job) => job.run(log.statements));
+    log.database.exec("COMMIT");
   } catch (error) {
-    rollBack(database);
+    if (isBusy(error)) rollBack(connection);
+    else connection.drop();
     return error ?? new Error("the transaction failed");
   }
   for (const done of settle) done();
+  log.committed();
   return undefined;
 }
 
-function rollBack(database: DatabaseSync): void {
+function rollBack(connection: Connection): void {
   try {
+    const { database } = connection.log();
     if (database.isTransaction) database.exec("ROLLBACK");
   } catch {
-    // Tried again before the next BEGIN.
+    connection.drop();
   }
 }
 
-/** The jobs that may still wait. */
-function failExpired(batch: readonly Job[], fault: unknown): Job[] {
-  const now = performance.now();
+/** The jobs that may still wait, or be begun. */
+function failExpired(batch: readonly Job[], graceMs: number, fault: unknown): Job[] {
+  const now = sharedNow() - graceMs;
   return batch.filter((job) => {
     if (now < job.expires) return true;
     job.fail(fault);

@@ -1,16 +1,12 @@
 /** The log's tree in its table: which records have a leaf index, and the nodes over them. */
 import type { Indexing, LogEnd, NodePlace } from "@stepgate/core";
 import type { LogStatements } from "./append-records.ts";
+import { recordsAfter, recordsBetween } from "./read-records.ts";
 
 /** Where the tree ends. Between the two looks others may index more: then what is named here is lost when it is indexed. */
 export function logEnd(log: LogStatements, count: number): LogEnd {
   const size = treeSize(log);
-  const records = log.unindexed.all(size, count).map((row) => ({
-    sequence_id: String(row["sequence_id"]),
-    seq: Number(row["seq"]),
-    line: String(row["line"]),
-  }));
-  return { size, records };
+  return { size, records: recordsAfter(log, size, count) };
 }
 
 /** Gives leaf indexes inside a transaction that holds the file's write lock; what it says holds once that is committed. */
@@ -37,7 +33,7 @@ export function nodeAt(log: LogStatements, { level, index }: NodePlace): string 
 /** Lines in the order of their leaf indexes, which is that of positions. */
 export function indexedLines(log: LogStatements, from: number, count: number): readonly string[] {
   const end = Math.min(from + count, treeSize(log));
-  return log.page.all(from, end).map(({ line }) => String(line));
+  return from >= end ? [] : recordsBetween(log, from, end).map(({ line }) => line);
 }
 
 /** The leaf index of a record; `undefined` where it has none, or is not there. */

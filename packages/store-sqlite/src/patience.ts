@@ -22,6 +22,11 @@ export function longer(pause: number): number {
   return Math.min(pause * 2, LONGEST_PAUSE_MS);
 }
 
+/** Milliseconds on a clock that all threads of a process share; `performance.now()` has a beginning of its own in each. */
+export function sharedNow(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000;
+}
+
 /** True where another connection holds the lock that was asked for. The low byte is the primary result code. */
 export function isBusy(error: unknown): boolean {
   return (

@@ -7,11 +7,13 @@ import {
   type OpenAllow,
   type Store,
 } from "@stepgate/core";
-import { appendRecords, type LogStatements, logStatements, totalOf } from "./append-records.ts";
-import { openDatabase } from "./database.ts";
-import { groupCommit } from "./group-commit.ts";
-import { indexedLines, indexRecords, leafOf, logEnd, nodeAt } from "./index-records.ts";
-import { patiently } from "./patience.ts";
+import type { LogStatements } from "./append-records.ts";
+import { connect } from "./connection.ts";
+import { gradualWriter } from "./gradual-writer.ts";
+import { indexedLines, leafOf, logEnd, nodeAt } from "./index-records.ts";
+import { inlineWriter } from "./inline-writer.ts";
+import { isBusy, patiently } from "./patience.ts";
+import { linesOf, recordsBetween, totalOf } from "./read-records.ts";
 
 /** Where the log lies, and how long to wait for another process that writes to it. */
 export interface SqliteStoreOptions {
@@ -22,10 +24,17 @@ export interface SqliteStoreOptions {
    * unwritten. Default 900: below a gate's deadline of 1,000, so that nothing is written that nobody waits for.
    */
   readonly busyTimeoutMs?: number;
+  /**
+   * Where commits are made. `thread`, the default: in a thread of their own, once there is so much to write that it is
+   * worth one, so that the event loop goes on while the disk syncs. `inline`: in the calling thread always.
+   */
+  readonly writer?: "thread" | "inline";
 }
 
 const DEFAULT_BUSY_TIMEOUT_MS = 900;
 const PAGE = 512;
+/** A command that writes a few records ends before a thread would have begun. */
+const INLINE_WRITES = 32;
 
 /**
  * Opens the log in an SQLite file, or begins one. All appends of one turn of the event loop share one transaction and
@@ -36,26 +45,38 @@ const PAGE = 512;
  * const gate = await createGate({ policies, store: sqliteStore("./stepgate.db"), signer, saltKey });
  */
 export function sqliteStore(where: string | SqliteStoreOptions): Store {
-  const { path, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } =
-    typeof where === "string" ? { path: where } : where;
+  return openStore(typeof where === "string" ? { path: where } : where);
+}
+
+/** {@link sqliteStore}; `inlineWrites` says how many writes are made before there is a thread for them. */
+export function openStore(
+  { path, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS, writer = "thread" }: SqliteStoreOptions,
+  inlineWrites: number = INLINE_WRITES,
+): Store {
   if (!Number.isSafeInteger(busyTimeoutMs) || busyTimeoutMs < 0)
     throw new TypeError("busyTimeoutMs must be whole milliseconds");
-  const database = openDatabase(path);
-  const log = logStatements(database);
-  const commits = groupCommit(database, busyTimeoutMs);
+  if (writer !== "thread" && writer !== "inline")
+    throw new TypeError('writer is "thread" or "inline"');
+  let isClosed = false;
+  const connection = connect(path);
+  const commits =
+    writer === "inline"
+      ? inlineWriter(connection, busyTimeoutMs)
+      : gradualWriter({ connection, busyTimeoutMs, inlineWrites });
 
   /** Reads see what is committed; they wait only in the rare moments when SQLite needs the file for itself. */
-  async function query<T>(read: () => T): Promise<T> {
+  async function query<T>(read: (log: LogStatements) => T): Promise<T> {
     try {
-      return await patiently(busyTimeoutMs, read);
+      return await patiently(busyTimeoutMs, () => read(connection.log().statements));
     } catch (cause) {
+      if (!isBusy(cause)) connection.drop();
       throw unavailable("cannot be read", cause);
     }
   }
 
-  async function change<T>(work: () => T): Promise<T> {
+  async function change<T>(written: Promise<T>): Promise<T> {
     try {
-      return await commits.submit(work);
+      return await written;
     } catch (cause) {
       throw unavailable("cannot be written", cause);
     }
@@ -64,29 +85,29 @@ export function sqliteStore(where: string | SqliteStoreOptions): Store {
   return {
     async setting(name, value) {
       mustBeText(name, value);
-      const standing = await query(() => log.setting.get(name)?.["value"]);
-      return standing === undefined ? change(() => settle(log, name, value)) : String(standing);
+      const standing = await query((log) => log.setting.get(name)?.["value"]);
+      if (standing !== undefined) return String(standing);
+      return change(commits.submit<"settle">({ kind: "settle", name, value }));
     },
     async append(append) {
       mustBeStorable(append);
-      if (!database.isOpen) throw unavailable("is closed");
+      if (isClosed) throw unavailable("is closed");
       // Whatever undid the transaction, no caller can tell whether a failed COMMIT reached the disk.
-      return commits.submit(() => appendRecords(log, append)).catch(() => "unknown");
+      return commits.submit<"append">({ kind: "append", append }).catch(() => "unknown");
     },
-    read: (sequenceId, from, count) =>
-      query(() => texts(log.read.all(sequenceId, from, count ?? -1), "line")),
-    lines: () => lines(log, query),
+    read: (sequenceId, from, count) => query((log) => linesOf(log, sequenceId, from, count ?? -1)),
+    lines: () => lines(query),
     async keep(documents) {
       for (const { digest, text } of documents) mustBeText(digest, text);
-      await change(() => documents.forEach(({ digest, text }) => log.keep.run(digest, text)));
+      await change(commits.submit<"keep">({ kind: "keep", documents }));
     },
     async document(digest) {
-      const row = await query(() => log.document.get(digest));
+      const row = await query((log) => log.document.get(digest));
       return row === undefined ? undefined : String(row["text"]);
     },
     counters: (names) =>
       query(
-        () =>
+        (log) =>
           new Map(
             names.flatMap((name) => {
               const total = totalOf(log, name);
@@ -94,36 +115,38 @@ export function sqliteStore(where: string | SqliteStoreOptions): Store {
             }),
           ),
       ),
-    openAllows: () => openAllows(log, query),
-    unindexed: (count) => query(() => logEnd(log, count)),
+    openAllows: () => openAllows(query),
+    unindexed: (count) => query((log) => logEnd(log, count)),
     async index(indexing) {
       mustBeIndexing(indexing);
-      return change(() => indexRecords(log, indexing));
+      return change(commits.submit<"index">({ kind: "index", indexing }));
     },
-    nodes: (places) => query(() => places.map((place) => nodeAt(log, place))),
-    indexed: (from, count) => query(() => indexedLines(log, from, count)),
-    leaf: (sequenceId, seq) => query(() => leafOf(log, sequenceId, seq)),
+    nodes: (places) => query((log) => places.map((place) => nodeAt(log, place))),
+    indexed: (from, count) => query((log) => indexedLines(log, from, count)),
+    leaf: (sequenceId, seq) => query((log) => leafOf(log, sequenceId, seq)),
     async close() {
-      await commits.drained();
-      if (database.isOpen) database.close();
+      isClosed = true;
+      await commits.close();
+      connection.close();
     },
   };
 }
 
-type Query = <T>(read: () => T) => Promise<T>;
+type Query = <T>(read: (log: LogStatements) => T) => Promise<T>;
 type Row = Record<string, unknown>;
 
 /** Pages up to where the log ended when the first one was asked for: a busy log must not make this endless. */
-async function* lines(log: LogStatements, query: Query): AsyncGenerator<string> {
-  const end = await query(() => Number(log.end.get()?.["position"] ?? 0));
-  for (let position = 0; position < end; position += PAGE) {
-    yield* await query(() => texts(log.page.all(position, Math.min(position + PAGE, end)), "line"));
+async function* lines(query: Query): AsyncGenerator<string> {
+  const end = await query((log) => Number(log.end.get()?.["position"] ?? 0));
+  for (let from = 0; from < end; from += PAGE) {
+    const page = await query((log) => recordsBetween(log, from, Math.min(from + PAGE, end)));
+    for (const { line } of page) yield line;
   }
 }
 
-async function* openAllows(log: LogStatements, query: Query): AsyncGenerator<OpenAllow> {
+async function* openAllows(query: Query): AsyncGenerator<OpenAllow> {
   for (let after = ""; ;) {
-    const page = (await query(() => log.openAllows.all(after, PAGE))).map(openAllow);
+    const page = (await query((log) => log.openAllows.all(after, PAGE))).map(openAllow);
     yield* page;
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE) return;
@@ -138,15 +161,6 @@ function openAllow(row: Row): OpenAllow {
     gate_id: String(row["gate_id"]),
     expires_ms: Number(row["expires_ms"]),
   };
-}
-
-function settle(log: LogStatements, name: string, value: string): string {
-  log.settle.run(name, value);
-  return String(log.setting.get(name)?.["value"]);
-}
-
-function texts(rows: readonly Row[], column: string): readonly string[] {
-  return rows.map((row) => String(row[column]));
 }
 
 function unavailable(what: string, cause?: unknown): GateError {

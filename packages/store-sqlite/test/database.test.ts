@@ -18,6 +18,7 @@ test("a new file and those beside it are for their owner only", async () => {
   ]);
   expect(modes).toEqual([
     ["log.db", "600"],
+    ["log.db-mark", "600"],
     ["log.db-shm", "600"],
     ["log.db-wal", "600"],
   ]);
@@ -79,9 +80,9 @@ test("a log of a later schema is refused, with both versions", async () => {
   const { path, open } = newLog();
   await open().close();
   const later = new DatabaseSync(path);
-  later.exec("PRAGMA user_version = 4");
+  later.exec("PRAGMA user_version = 5");
   later.close();
-  expect(unavailable(path)).toMatch(/its schema is version 4, and this program knows version 3$/);
+  expect(unavailable(path)).toMatch(/its schema is version 5, and this program knows version 4$/);
 });
 
 test("a log of the schema before counters is brought up to date, with everything that it holds", async () => {
@@ -185,7 +186,7 @@ test("an append that moves no counter, or is limited, forgets none", async () =>
 });
 
 test("the log is written ahead, every commit reaches the disk, and no lock is waited for inside SQLite", () => {
-  const database = openDatabase(newLog().path);
+  const { database } = openDatabase(newLog().path);
   const settings = [
     "journal_mode",
     "synchronous",

@@ -4,7 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GateError } from "@stepgate/core";
 import { expect, onTestFinished, test } from "vitest";
 import { sampleRecord } from "@stepgate/contract";
+import type { LogStatements } from "../src/append-records.ts";
+import { connect } from "../src/connection.ts";
 import { groupCommit } from "../src/group-commit.ts";
+import { sharedNow } from "../src/patience.ts";
 import { newLog, one } from "./new-log.ts";
 
 test("what is appended in one turn is committed at once, and answered only then", async () => {
@@ -23,33 +26,35 @@ test("what is appended in one turn is committed at once, and answered only then"
 });
 
 test("work that is submitted by the answer to earlier work is done", async () => {
-  const database = new DatabaseSync(newLog().path);
-  const commits = groupCommit(database, 100);
-  for (let round = 0; round < 5; round++) expect(await commits.submit(() => round)).toBe(round);
+  const connection = connect(newLog().path);
+  const commits = groupCommit(connection);
+  for (let round = 0; round < 5; round++)
+    expect(await commits.submit(() => round, sharedNow() + 100)).toBe(round);
   await commits.drained();
-  database.close();
+  connection.close();
 });
 
 test("work that fails undoes everything of its turn, lets go of the lock, and what comes after is done", async () => {
   const { path } = newLog();
-  const database = new DatabaseSync(path);
-  database.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER)");
-  const commits = groupCommit(database, 100);
-  const insert = (n: number) => () => database.exec(`INSERT INTO t VALUES (${n})`);
+  const connection = connect(path);
+  const commits = groupCommit(connection);
+  const expires = sharedNow() + 5_000;
+  const insert = (n: number) => (log: LogStatements) => log.settle.run(`n${n}`, "set");
   const fault = new Error("a fault on the way");
   const fail = (): never => {
     throw fault;
   };
   const turn = await Promise.allSettled([
-    commits.submit(insert(1)),
-    commits.submit(fail),
-    commits.submit(insert(2)),
+    commits.submit(insert(1), expires),
+    commits.submit(fail, expires),
+    commits.submit(insert(2), expires),
   ]);
   expect(turn).toEqual(Array(3).fill({ status: "rejected", reason: fault }));
   lock(path)();
-  await commits.submit(insert(3));
-  expect(database.prepare("SELECT n FROM t").all()).toEqual([{ n: 3 }]);
-  database.close();
+  await commits.submit(insert(3), expires);
+  const { database } = connection.log();
+  expect(database.prepare("SELECT name FROM setting").all()).toEqual([{ name: "n3" }]);
+  connection.close();
 });
 
 test("while another process holds the lock an append waits, without holding up the event loop", async () => {

@@ -1,5 +1,5 @@
 /** A gate decides under load, and loses power at many moments: each time, what may be on the disk is opened and looked at. */
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, verifyReceipts } from "@stepgate/core";
@@ -45,7 +45,9 @@ const LOG = "log.db";
 const EXECUTED = "executed";
 const FILES = "files";
 const TRACE = "trace";
-const RECOVERY_MS = 5000;
+/** What runs before anything may fail. */
+const ACTIONS = 40;
+const PATIENCE_MS = 10_000;
 
 /** Lets the gate live once, and takes the power from it at moments between its files' first event and their last. */
 export async function losePower(options: LostPower): Promise<LostPowerReport> {
@@ -100,8 +102,9 @@ async function live(
     saltKey: Buffer.from(saltKey).toString("hex"),
     sequences: SEQUENCES,
   });
-  await sleep(random() * LIFE_MS);
   const violations: string[] = [];
+  if (!(await runs(executedPath, ACTIONS))) violations.push("it hardly did anything");
+  await sleep(random() * LIFE_MS);
   if (fault !== undefined) {
     setFailure(failFile, fault);
     await sleep(random() * LIFE_MS);
@@ -116,10 +119,13 @@ async function live(
 /** True once more has run than had a moment after the failure went. */
 async function goesOn(executedPath: string): Promise<boolean> {
   await sleep(20);
-  const before = statSync(executedPath).size;
-  for (let waited = 0; waited < RECOVERY_MS; waited += 20) {
+  return runs(executedPath, linesOf(readFileSync(executedPath, "utf8")).length + 1);
+}
+
+async function runs(executedPath: string, actions: number): Promise<boolean> {
+  for (let waited = 0; waited < PATIENCE_MS; waited += 20) {
+    if (linesOf(readFileSync(executedPath, "utf8")).length >= actions) return true;
     await sleep(20);
-    if (statSync(executedPath).size > before) return true;
   }
   return false;
 }

@@ -50,7 +50,7 @@ export function openDatabase(
 }
 
 /** Absolute, so that neither `file:` addresses nor a later change of folder lead elsewhere. @throws TypeError. */
-export function filePath(path: string): string {
+function filePath(path: string): string {
   if (typeof path !== "string" || path === "")
     throw new TypeError("sqliteStore needs the path of a file");
   if (path === ":memory:")

@@ -19,6 +19,7 @@ export interface FileLayer {
 /** Numbers of errors, as Linux has them. */
 export const ERRNO = { EIO: 5, EMFILE: 24, ENOSPC: 28, EROFS: 30 } as const;
 
+const COMPILER = "cc";
 let built: string | undefined;
 
 /** Builds the layer; a reason where this machine cannot. */
@@ -27,7 +28,7 @@ export function buildLayer(): { readonly library: string } | { readonly missing:
   const library = (built ??= join(mkdtempSync(join(tmpdir(), "stepgate-layer-")), "shim.so"));
   const source = fileURLToPath(new URL("shim.c", import.meta.url));
   const flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"];
-  const { error, status, stderr } = spawnSync("cc", [...flags, "-o", library, source, "-ldl"]);
+  const { error, status, stderr } = spawnSync(COMPILER, [...flags, "-o", library, source, "-ldl"]);
   if (error !== undefined) return { missing: "there is no C compiler (cc)" };
   if (status !== 0) throw new Error(`cc refused shim.c: ${String(stderr)}`);
   return { library };

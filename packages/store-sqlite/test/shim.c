@@ -30,6 +30,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *paths[FILES];
+static int writes_through[FILES];
 static const char *folder;
 static int trace_fd = -1;
 static long delay_ms;
@@ -135,10 +136,11 @@ static int fails(const char *call, const char *name) {
   return failure_of(call, name) != NULL;
 }
 
-static void opened(int fd, const char *path, int made) {
+static void opened(int fd, const char *path, int made, int through) {
   if (fd < 0 || fd >= FILES) return;
   free(paths[fd]);
   paths[fd] = is_watched(path) ? strdup(path) : NULL;
+  writes_through[fd] = through;
   if (paths[fd] != NULL && made) trace("make", name_of(fd), 0, 0, NULL);
 }
 
@@ -155,7 +157,7 @@ static void opened(int fd, const char *path, int made) {
     int was = stat(path, &there) == 0;                                                            \
     int fd = fails("open", path) ? -1 : real_##name(path, flags, mode);                                 \
     int saved = errno;                                                                            \
-    if (fd >= 0) opened(fd, path, !was);                                                          \
+    if (fd >= 0) opened(fd, path, !was, (flags & O_DSYNC) != 0);                                                        \
     if (fd >= 0 && was && (flags & O_TRUNC) != 0) trace("cut", name_of(fd), 0, 0, NULL);          \
     pthread_mutex_unlock(&lock);                                                                  \
     errno = saved;                                                                                \
@@ -183,6 +185,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset) {
   ssize_t result = fails("write", name_of(fd)) ? -1 : real_pwrite64(fd, bytes, size, offset);
   int saved = errno;
   if (result > 0) trace("write", name_of(fd), offset, result, bytes);
+  if (result > 0 && writes_through[fd]) trace("sync", name_of(fd), 0, 0, NULL);
   pthread_mutex_unlock(&lock);
   errno = saved;
   return result;
@@ -197,6 +200,7 @@ ssize_t write(int fd, const void *bytes, size_t size) {
   ssize_t result = fails("write", name_of(fd)) ? -1 : real_write(fd, bytes, size);
   int saved = errno;
   if (result > 0) trace("write", name_of(fd), offset, result, bytes);
+  if (result > 0 && writes_through[fd]) trace("sync", name_of(fd), 0, 0, NULL);
   pthread_mutex_unlock(&lock);
   errno = saved;
   return result;

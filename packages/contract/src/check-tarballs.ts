@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checkPackedVerifier } from "./packed-verifier.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const tarballs = mkdtempSync(join(tmpdir(), "stepgate-packages-"));
@@ -12,6 +13,9 @@ try {
     run("publint", ["run", "--strict", tarball]);
     run("attw", ["--profile", "esm-only", tarball]);
     console.log(`${folder}: publint and attw accept it`);
+    if (folder !== "core") continue;
+    await checkPackedVerifier(tarball, run);
+    console.log(`${folder}: its verifier is for browsers`);
   }
 } finally {
   rmSync(tarballs, { recursive: true });
@@ -44,7 +48,7 @@ function run(command: string, args: readonly string[]): void {
     execFileSync(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   } catch (error) {
     const { stdout, stderr } = error as { readonly stdout?: Buffer; readonly stderr?: Buffer };
-    console.error(String(stdout ?? ""), String(stderr ?? ""));
+    console.error(command, String(stdout ?? ""), String(stderr ?? ""));
     throw error;
   }
 }

@@ -6,7 +6,7 @@ import { type Deadline, isOver } from "./deadline.ts";
 import { GateError } from "./errors.ts";
 import { merkleTree } from "./merkle.ts";
 import { type Batch, batchInput, type BodyText, inputOf, leafOf, MAX_BATCH } from "./receipt.ts";
-import type { Signer } from "./signing-key.ts";
+import type { Signer } from "./signer.ts";
 
 /** A record before it is signed: its body, and its record hash. */
 interface Unsigned {

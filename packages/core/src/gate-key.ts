@@ -6,7 +6,7 @@ import { isBarePublicJwk, type KeySet } from "./key-set.ts";
 import type { Ledger } from "./ledger.ts";
 import { lastOf, type LogState } from "./policy-book.ts";
 import { type KeyReceipt, LOG_CHAIN, type Receipt } from "./receipt.ts";
-import type { PublishedSigner, Signer } from "./signing-key.ts";
+import type { PublishedSigner, Signer } from "./signer.ts";
 
 /** Gives the signer of a key that `@log` says took over from this gate's; `undefined` where it is not at hand. */
 export type Successor = (keyId: string) => Signer | undefined | Promise<Signer | undefined>;

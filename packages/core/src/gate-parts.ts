@@ -11,7 +11,7 @@ import { createLedger, type Ledger } from "./ledger.ts";
 import type { Mode } from "./receipt.ts";
 import { foldLog, type LogState, openPolicyBook, type PolicyBook } from "./policy-book.ts";
 import { foldSequence, isOutdated } from "./sequence-state.ts";
-import type { Signer } from "./signing-key.ts";
+import type { Signer } from "./signer.ts";
 import type { Store } from "./store.ts";
 
 /** The parts of a gate. Clock, randomness, keys and store come in; nothing is read from the environment. */

@@ -86,13 +86,8 @@ export {
   type PublicJwk,
   type TrustedKey,
 } from "./key-set.ts";
-export {
-  generateSigningKey,
-  type PublishedSigner,
-  type Signer,
-  type SigningKey,
-  signingKey,
-} from "./signing-key.ts";
+export type { PublishedSigner, Signer } from "./signer.ts";
+export { generateSigningKey, type SigningKey, signingKey } from "./signing-key.ts";
 export {
   type ApprovalReceipt,
   type ContextReceipt,

@@ -4,7 +4,7 @@ import { GateError } from "./errors.ts";
 import type { PublicJwk } from "./key-set.ts";
 import type { KeyReceipt } from "./receipt.ts";
 import { checkSignature, type SignatureCheck } from "./signature-check.ts";
-import type { PublishedSigner } from "./signing-key.ts";
+import type { PublishedSigner } from "./signer.ts";
 
 /** The members of a `key` record that hands over to `next`. @throws GateError KEY_INVALID where it does not sign as itself. */
 export async function proveKey(

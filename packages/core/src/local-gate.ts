@@ -13,7 +13,7 @@ import type { PolicyStatus } from "./policy-book.ts";
 import type { KeyReceipt, PolicyReceipt, Receipt } from "./receipt.ts";
 import { stepsAfter } from "./sequence.ts";
 import type { SequenceState } from "./sequence-state.ts";
-import type { PublishedSigner } from "./signing-key.ts";
+import type { PublishedSigner } from "./signer.ts";
 
 const PAGE = 1000;
 

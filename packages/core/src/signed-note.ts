@@ -3,7 +3,7 @@ import { fromBase64, fromHex, sha256Hex, toBase64, toHex } from "#platform";
 import { GateError } from "./errors.ts";
 import { type KeySet, pointOf, type PublicJwk } from "./key-set.ts";
 import { checkSignature, type SignatureCheck } from "./signature-check.ts";
-import type { Signer } from "./signing-key.ts";
+import type { Signer } from "./signer.ts";
 
 /** Signs notes: a signature line needs the public key itself, of which a `keyId` is only the thumbprint. */
 export interface NoteSigner extends Signer {

@@ -1,8 +1,8 @@
 /** The verifier for browsers as it is packed: a page's program has types, bundles without anything of Node's, and verifies. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { bundleForBrowser } from "./browser-bundle.ts";
 
 /** What somebody's page would do with a file that was dropped on it. */
@@ -27,30 +27,35 @@ export async function checkPackedVerifier(
     execFileSync("tar", ["-xzf", tarball, "-C", core, "--strip-components=1"]);
     const page = join(folder, "page.ts");
     writeFileSync(page, PROGRAM);
-    run("tsc", [page, "--noEmit", "--strict", ...BUNDLER_TYPES]);
-    const script = join(folder, "page.mjs");
-    writeFileSync(script, await bundleForBrowser(page));
-    await verifySound(script);
+    run("tsc", [page, "--ignoreConfig", "--noEmit", "--strict", ...BUNDLER_TYPES]);
+    writeFileSync(join(folder, "page.mjs"), await bundleForBrowser(page));
+    verifySound(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
 /** As a page's program is type-checked: no types of Node's, and those of libraries are looked at too. */
-const BUNDLER_TYPES = [
-  "--ignoreConfig",
-  ...["--target", "es2024", "--lib", "es2024,dom", "--types", ""],
-  ...["--module", "esnext", "--moduleResolution", "bundler", "--skipLibCheck", "false"],
-];
+const BUNDLER_TYPES = Object.entries({
+  target: "es2024",
+  lib: "es2024,dom",
+  types: "",
+  module: "esnext",
+  moduleResolution: "bundler",
+  skipLibCheck: "false",
+}).flatMap(([name, value]) => [`--${name}`, value]);
 
-async function verifySound(script: string): Promise<void> {
-  const { verifyDropped } = (await import(pathToFileURL(script).href)) as {
-    verifyDropped(file: Blob, jwks: unknown): Promise<{ readonly result: string }>;
-  };
-  const jwks: unknown = JSON.parse(readFileSync(new URL("keys.json", VECTORS), "utf8"));
-  const { result } = await verifyDropped(
-    new Blob([readFileSync(new URL("sound.jsonl", VECTORS))]),
-    jwks,
-  );
+function verifySound(folder: string): void {
+  const file = (name: string): string => fileURLToPath(new URL(name, VECTORS));
+  const args = ["--input-type=module", "--eval", VERIFY, file("sound.jsonl"), file("keys.json")];
+  const result = execFileSync(process.execPath, args, { cwd: folder }).toString();
   if (result !== "sound") throw new Error(`the packed verifier finds the sound vectors ${result}`);
 }
+
+const VERIFY = `
+import { openAsBlob, readFileSync } from "node:fs";
+import { verifyDropped } from "./page.mjs";
+const [, file, keys] = process.argv;
+const { result } = await verifyDropped(await openAsBlob(file), JSON.parse(readFileSync(keys, "utf8")));
+process.stdout.write(result);
+`;

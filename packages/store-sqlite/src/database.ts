@@ -83,8 +83,11 @@ function makeFile(file: string): void {
  * write would move what is left of the write-ahead log into the file, and remove it.)
  */
 function examine(file: string): void {
-  const { size } = statSync(file);
-  if (size === 0) return;
+  if (statSync(file).size > 0) openReading(file).close();
+}
+
+/** A connection that only reads, to a log that is there and whole, as far as can be seen. @throws GateError, or of SQLite. */
+export function openReading(file: string): DatabaseSync {
   mustHoldTogether(file);
   // Left where a loss of power cut off the making of the log: it must be rolled back first, which is a write.
   const hasJournal = existsSync(`${file}-journal`);
@@ -92,8 +95,10 @@ function examine(file: string): void {
   try {
     mustBeOurs(database, file);
     mustBeWhole(database, file);
-  } finally {
+    return database;
+  } catch (cause) {
     database.close();
+    throw cause;
   }
 }
 

@@ -8,6 +8,7 @@ import {
   type Store,
 } from "@stepgate/core";
 import type { LogStatements } from "./append-records.ts";
+import { backUp, type BackUp, type BackUpOptions } from "./back-up.ts";
 import { connect } from "./connection.ts";
 import { gradualWriter } from "./gradual-writer.ts";
 import { indexedLines, leafOf, logEnd, nodeAt } from "./index-records.ts";
@@ -31,6 +32,16 @@ export interface SqliteStoreOptions {
   readonly writer?: "thread" | "inline";
 }
 
+/** A store whose log is a file. */
+export interface SqliteStore extends Store {
+  /**
+   * Copies the log as it stands now to a new file, while it is written to: whole and checked, or not at all.
+   *
+   * @throws GateError STORE_UNAVAILABLE where it cannot be made, INVALID_INPUT where a file is there already.
+   */
+  backupTo(path: string, options?: BackUpOptions): Promise<BackUp>;
+}
+
 const DEFAULT_BUSY_TIMEOUT_MS = 900;
 const PAGE = 512;
 /** A command that writes a few records ends before a thread would have begun. */
@@ -44,7 +55,7 @@ const INLINE_WRITES = 32;
  * @example
  * const gate = await createGate({ policies, store: sqliteStore("./stepgate.db"), signer, saltKey });
  */
-export function sqliteStore(where: string | SqliteStoreOptions): Store {
+export function sqliteStore(where: string | SqliteStoreOptions): SqliteStore {
   return openStore(typeof where === "string" ? { path: where } : where);
 }
 
@@ -52,7 +63,7 @@ export function sqliteStore(where: string | SqliteStoreOptions): Store {
 export function openStore(
   { path, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS, writer = "thread" }: SqliteStoreOptions,
   inlineWrites: number = INLINE_WRITES,
-): Store {
+): SqliteStore {
   if (!Number.isSafeInteger(busyTimeoutMs) || busyTimeoutMs < 0)
     throw new TypeError("busyTimeoutMs must be whole milliseconds");
   if (writer !== "thread" && writer !== "inline")
@@ -124,6 +135,10 @@ export function openStore(
     nodes: (places) => query((log) => places.map((place) => nodeAt(log, place))),
     indexed: (from, count) => query((log) => indexedLines(log, from, count)),
     leaf: (sequenceId, seq) => query((log) => leafOf(log, sequenceId, seq)),
+    async backupTo(to, options) {
+      if (isClosed) throw unavailable("is closed");
+      return backUp(connection.file, to, options);
+    },
     async close() {
       isClosed = true;
       await commits.close();

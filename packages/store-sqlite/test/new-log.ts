@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Append, Store } from "@stepgate/core";
-import { sqliteStore, type SqliteStoreOptions } from "@stepgate/store-sqlite";
+import type { Append } from "@stepgate/core";
+import { type SqliteStore, sqliteStore, type SqliteStoreOptions } from "@stepgate/store-sqlite";
 import { onTestFinished } from "vitest";
 import { sampleRecord } from "@stepgate/contract";
 
@@ -11,14 +11,14 @@ import { sampleRecord } from "@stepgate/contract";
 export interface NewLog {
   readonly folder: string;
   readonly path: string;
-  open(options?: Omit<SqliteStoreOptions, "path">): Store;
+  open(options?: Omit<SqliteStoreOptions, "path">): SqliteStore;
 }
 
 /** Made within a test; cleans up after it. */
 export function newLog(): NewLog {
   const folder = mkdtempSync(join(tmpdir(), "stepgate-"));
   const path = join(folder, "log.db");
-  const opened: Store[] = [];
+  const opened: SqliteStore[] = [];
   onTestFinished(async () => {
     await Promise.all(opened.map((store) => store.close()));
     rmSync(folder, { recursive: true });

@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Store } from "@stepgate/core";
+import { createClient } from "@redis/client";
+import { NO_REDIS, redisBinary, startRedisServer } from "@stepgate/contract";
+import { redisStore } from "@stepgate/store-redis";
 import { sqliteStore } from "@stepgate/store-sqlite";
 
 /** One engine, started for the benchmark. */
@@ -21,6 +24,7 @@ export interface Engine {
 /** Starts engines by name; an engine that this machine does not have is said and left out. */
 export const ENGINES: Readonly<Record<string, () => Promise<Engine | string>>> = {
   sqlite: sqliteEngine,
+  redis: redisEngine,
 };
 
 async function sqliteEngine(): Promise<Engine> {
@@ -41,6 +45,35 @@ async function sqliteEngine(): Promise<Engine> {
     async close() {
       bare.close();
       await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** On the server that REDIS_URL names, or on one that is started here. */
+async function redisEngine(): Promise<Engine | string> {
+  const own = process.env["REDIS_URL"];
+  if (own === undefined && redisBinary() === undefined) return NO_REDIS;
+  const server = own === undefined ? await startRedisServer() : undefined;
+  const client = createClient({ url: own ?? server?.url ?? "" });
+  await client.connect();
+  const prefixes = [`bench-${randomUUID()}`];
+  return {
+    name: "Redis",
+    durability: "appendonly yes, appendfsync always",
+    async openStore() {
+      const prefix = `bench-${randomUUID()}`;
+      prefixes.push(prefix);
+      return redisStore({ client, prefix, onWarning: () => {} });
+    },
+    async insert(rows) {
+      await Promise.all(rows.map((line) => client.xAdd(`{${prefixes[0]}}:bare`, "*", { line })));
+    },
+    async close() {
+      for (const prefix of prefixes)
+        for await (const keys of client.scanIterator({ MATCH: `{${prefix}}:*`, COUNT: 1_000 }))
+          if (keys.length > 0) await client.unlink(keys);
+      await client.close();
+      await server?.remove();
     },
   };
 }

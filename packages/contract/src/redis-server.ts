@@ -83,7 +83,8 @@ async function run(
   options: readonly string[],
   port: number,
 ): Promise<ChildProcess> {
-  const child = spawn(binary, options, { stdio: ["ignore", "pipe", "pipe"] });
+  const [command, ...words] = mortal([binary, ...options]);
+  const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   child.once("exit", () => running.delete(child));
   let output = "";
@@ -95,6 +96,16 @@ async function run(
     await sleep(20);
   }
   return child;
+}
+
+/** Of util-linux. */
+const SETPRIV = "setpriv";
+
+/** Where there is setpriv, a server dies with the process that started it, even where that one is killed. */
+function mortal(words: readonly [string, ...string[]]): readonly [string, ...string[]] {
+  const { status, stdout } = spawnSync(SETPRIV, ["--help"], { encoding: "utf8" });
+  const has = status === 0 && stdout.includes("--pdeathsig");
+  return has ? [SETPRIV, "--pdeathsig", "KILL", ...words] : words;
 }
 
 async function kill(child: ChildProcess): Promise<void> {

@@ -1,4 +1,5 @@
 /** Gathers what is appended in one turn of the event loop, sends it as few scripts, and tells each append what it came to. */
+import { setImmediate as endOfTurn } from "node:timers/promises";
 import type { Append, AppendResult } from "@stepgate/core";
 import { appendBatch } from "./append-batch.ts";
 import type { Connection, Ready } from "./connection.ts";
@@ -9,6 +10,8 @@ import type { LogMemory } from "./log-memory.ts";
 export interface Appender {
   /** @throws GateError STORE_UNAVAILABLE where nothing was sent. */
   append(append: Append): Promise<AppendResult>;
+  /** Resolves when everything that was appended is sent. */
+  sent(): Promise<void>;
 }
 
 /** A script holds up every other client of the server: some milliseconds at most. */
@@ -23,6 +26,7 @@ interface Job {
 /** Appends over a connection. */
 export function createAppender(connection: Connection, keys: LogKeys, memory: LogMemory): Appender {
   let queue: Job[] = [];
+  let flushed: Promise<void> | undefined;
 
   async function flush(): Promise<void> {
     const jobs = queue;
@@ -56,8 +60,9 @@ export function createAppender(connection: Connection, keys: LogKeys, memory: Lo
   return {
     append: (append) =>
       new Promise((resolve, reject) => {
-        if (queue.length === 0) setImmediate(() => void flush());
+        if (queue.length === 0) flushed = endOfTurn().then(flush);
         queue.push({ append, resolve, reject });
       }),
+    sent: async () => flushed,
   };
 }

@@ -46,11 +46,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   let warned = false;
 
   async function verify(commands: Commands): Promise<void> {
-    const [findings] = await Promise.all([
+    const [findings, schema] = await Promise.all([
       judge(commands, options),
       mustRemember(commands, options),
     ]);
-    await commands.send("SET", options.keys.schema, SCHEMA, "NX");
+    if (schema === null) await commands.send("SET", options.keys.schema, SCHEMA, "NX");
     if (!warned) findings.filter(({ level }) => level === "warning").forEach(options.onWarning);
     warned = true;
   }
@@ -86,7 +86,9 @@ export function createConnection(options: ConnectionOptions): Connection {
     ready() {
       if (closed) throw unavailable(new Error("the store is closed"));
       memory.mustHold();
-      return session?.isUsable === true ? { session } : wait();
+      if (session?.isUsable !== true) return wait();
+      const look = session.lookWhereRefused();
+      return look === undefined ? { session } : after(look, session);
     },
     async close() {
       closed = true;
@@ -94,6 +96,15 @@ export function createConnection(options: ConnectionOptions): Connection {
       await session?.close();
     },
   };
+}
+
+async function after(look: Promise<void>, session: Session): Promise<Ready> {
+  try {
+    await look;
+    return { session };
+  } catch (cause) {
+    throw unavailable(cause);
+  }
 }
 
 /** @throws GateError where a log may not be entrusted to the server. */
@@ -105,11 +116,11 @@ async function judge(commands: Commands, demands: ServerDemands): Promise<readon
   throw new GateError("STORE_UNAVAILABLE", `Redis cannot keep the log: ${words.join(" ")}`);
 }
 
-/** The log must be of this layout, and have what this store has seen of it. */
+/** The log must be of this layout, or new, and have what this store has seen of it. Resolves to the layout's version. */
 async function mustRemember(
   { send }: Commands,
   { keys, memory }: Pick<ConnectionOptions, "keys" | "memory">,
-): Promise<void> {
+): Promise<unknown> {
   const { position, line } = memory;
   const at = `${position}-0`;
   const [schema, seen, last] = await Promise.all([
@@ -121,6 +132,7 @@ async function mustRemember(
   if (schema !== null && schema !== SCHEMA)
     throw new Error(`the log is of schema ${String(schema)}, and this version knows ${SCHEMA}`);
   for (const entry of entriesOf(last)) memory.see(entry.position, entry.line);
+  return schema;
 }
 
 /** The error of a store that cannot be used, and why. */

@@ -1,6 +1,6 @@
 /** The log's tree: which records have a leaf index, which is their order of commit, and the nodes over them. */
 import type { Indexing, LogEnd, NodePlace } from "@stepgate/core";
-import { entriesOf } from "./log-entries.ts";
+import { entriesOf, type LogEntry } from "./log-entries.ts";
 import type { LogKeys } from "./log-keys.ts";
 import { INDEX } from "./scripts.ts";
 import type { Ask, Commands, Work } from "./session.ts";
@@ -57,22 +57,27 @@ export function nodesAt(
 /** Lines in the order of their leaf indexes. */
 export function indexedLines(from: number, count: number, keys: LogKeys): Work<readonly string[]> {
   return async (commands) => {
-    const page = commands.send("XRANGE", keys.log, `${from + 1}-0`, "+", "COUNT", `${count}`);
-    // Asked for later than the page: the tree only grows.
-    const size = treeSize(commands, keys);
-    const entries = entriesOf(await page).filter(({ position }) => position <= from + count);
-    const end = await size;
-    return entries.filter(({ position }) => position <= end).map(({ line }) => line);
+    // The size is asked for last, and only grows: what has an index by then is in the page.
+    const [page, size] = await Promise.all([
+      commands.send("XRANGE", keys.log, `${from + 1}-0`, "+", "COUNT", `${count}`),
+      treeSize(commands, keys),
+    ]);
+    const has = ({ position }: LogEntry): boolean => position <= size;
+    return entriesOf(page)
+      .filter(has)
+      .map(({ line }) => line);
   };
 }
 
 /** The leaf index of a record; `undefined` where it has none, or is not there. */
 export function leafOf(sequenceId: string, seq: number, keys: LogKeys): Work<number | undefined> {
   return async (commands) => {
-    const place = commands.send("HGET", keys.sequence(sequenceId), `${seq}`);
-    const size = treeSize(commands, keys);
-    const position = Number((await place) ?? Number.POSITIVE_INFINITY);
-    return position <= (await size) ? position - 1 : undefined;
+    const [place, size] = await Promise.all([
+      commands.send("HGET", keys.sequence(sequenceId), `${seq}`),
+      treeSize(commands, keys),
+    ]);
+    const position = Number(place ?? Number.POSITIVE_INFINITY);
+    return position <= size ? position - 1 : undefined;
   };
 }
 

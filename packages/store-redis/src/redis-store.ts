@@ -126,7 +126,10 @@ export function redisStore(options: RedisStoreOptions): Store {
       mustBeText(sequenceId);
       return ask(leafOf(sequenceId, seq, keys));
     },
-    close: () => connection.close(),
+    async close() {
+      await appender.sent();
+      await connection.close();
+    },
   };
 }
 
@@ -171,9 +174,8 @@ function readPage(
 function settle(keys: LogKeys, name: string, value: string): Work<string> {
   return async ({ send }) => {
     const kept = send("HSETNX", keys.settings, name, value);
-    const standing = send("HGET", keys.settings, name);
-    await kept;
-    return String(await standing);
+    const [, standing] = await Promise.all([kept, send("HGET", keys.settings, name)]);
+    return String(standing);
   };
 }
 

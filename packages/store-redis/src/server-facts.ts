@@ -4,12 +4,11 @@ import type { Commands } from "./session.ts";
 
 /** One round trip. What the server does not tell is left out. */
 export async function askFacts({ send }: Commands): Promise<ServerFacts> {
-  const info = send("INFO");
-  const config = CONFIG_NAMES.map((name) => send("CONFIG", "GET", name).catch(notTold));
-  return {
-    info: readInfo(await info),
-    config: new Map((await Promise.all(config)).flatMap(pairs)),
-  };
+  const [info, ...config] = await Promise.all([
+    send("INFO"),
+    ...CONFIG_NAMES.map((name) => send("CONFIG", "GET", name).catch(notTold)),
+  ]);
+  return { info: readInfo(info), config: new Map(config.flatMap(pairs)) };
 }
 
 /** Only what a server said is an answer: a connection that ended is none. */

@@ -32,6 +32,8 @@ export interface SessionOptions {
 /** See the top of this file. */
 export interface Session {
   readonly isUsable: boolean;
+  /** Where something was refused, the server's settings may tell why: a look at them, before anything else is sent. */
+  lookWhereRefused(): Promise<void> | undefined;
   /**
    * Resolves to what `work` makes of the replies. Rejects where no answer came within `ms` (by default the session's
    * own), where the server refuses, and where a look at it finds it unsafe: then nobody knows what was carried out.
@@ -54,6 +56,7 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
   const commands = commandsOn(link);
   const underWay = new Set<Promise<unknown>>();
   let failure: unknown;
+  let isSuspect = false;
   let look = Promise.resolve();
   let lookedAt = performance.now();
 
@@ -76,7 +79,8 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
 
   /** What is sent after a look that has begun is carried out after it, and believed only when it went well. */
   function lookAgain(): Promise<void> {
-    if (performance.now() - lookedAt >= LOOK_AGAIN_AFTER_MS) {
+    if (isSuspect || performance.now() - lookedAt >= LOOK_AGAIN_AFTER_MS) {
+      isSuspect = false;
       lookedAt = performance.now();
       look = inTime(verify, timeoutMs);
       look.catch(fail);
@@ -91,8 +95,7 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
       const [result] = await Promise.all([inTime(work, ms), looked]);
       return result;
     } catch (error) {
-      // Whatever was refused: the server's settings may tell why.
-      lookedAt = Number.NEGATIVE_INFINITY;
+      isSuspect = true;
       throw failure ?? error;
     }
   }
@@ -117,6 +120,7 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
     get isUsable() {
       return failure === undefined && link.isReady;
     },
+    lookWhereRefused: () => (isSuspect ? lookAgain() : undefined),
     perform,
     write(work, ms = timeoutMs) {
       if (replicas === 0) return perform(work, ms);

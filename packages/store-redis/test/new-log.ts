@@ -5,9 +5,9 @@ import {
   NO_REDIS,
   redisBinary,
   type RedisServer,
-  sampleRecord,
   startRedisServer,
-} from "@stepgate/contract";
+} from "../../contract/src/redis-server.ts";
+import { sampleRecord } from "../../contract/src/sample-record.ts";
 import type { Append, Store } from "@stepgate/core";
 import { redisStore, type RedisStoreOptions } from "@stepgate/store-redis";
 

@@ -1,4 +1,5 @@
 /** A server of this test's own, to be set otherwise, killed and frozen; and a client that does so. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@redis/client";
 import { NO_REDIS, redisBinary, type RedisServer, startRedisServer } from "@stepgate/contract";
 import type { Store } from "@stepgate/core";
@@ -47,4 +48,15 @@ export function serverTest(title: string, body: (context: TestContext) => Promis
     if (redisBinary() === undefined) return context.skip(NO_REDIS);
     await body(context);
   });
+}
+
+/** Tries until it holds, for five seconds. */
+export async function eventually(attempt: () => Promise<void>): Promise<void> {
+  for (const end = performance.now() + 5_000; ; await sleep(50)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > end) throw error;
+    }
+  }
 }

@@ -6,7 +6,7 @@ import { checkRedis, redisStore } from "@stepgate/store-redis";
 import { expect, onTestFinished, test } from "vitest";
 import { serverFindings } from "../src/server-findings.ts";
 import { one } from "./new-log.ts";
-import { ownServer, serverTest } from "./own-server.ts";
+import { eventually, ownServer, serverTest } from "./own-server.ts";
 
 const UNSAFE = [
   ["appendonly", "no", "a restart loses every receipt"],
@@ -178,15 +178,4 @@ function namesOf(
   wanted: StoreFinding["level"],
 ): readonly string[] {
   return findings.filter(({ level }) => level === wanted).map(({ check }) => check);
-}
-
-/** Tries until it holds, for five seconds. */
-async function eventually(attempt: () => Promise<void>): Promise<void> {
-  for (const end = performance.now() + 5_000; ; await sleep(50)) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (performance.now() > end) throw error;
-    }
-  }
 }

@@ -1,0 +1,5 @@
+/** `kill -9` of a process that is deciding under load: nothing was done without its receipt, and the next start just works. */
+import { testKills } from "@stepgate/contract";
+import { storeUnderTest } from "./store-under-test.ts";
+
+testKills(storeUnderTest, 40);

@@ -71,7 +71,10 @@ export function answerQuestions<Question, Answer>(
   process.on("message", async ({ id, body }: Envelope<Question>) =>
     process.send?.({ id, body: await answer(body) }),
   );
+  // Whoever asked is gone: work that goes on by itself must not outlive a test run that was cut off.
+  process.once("disconnect", () => setTimeout(() => process.exit(1), LINGERS_MS).unref());
   process.send?.({ id: LOADED, body: {} });
 }
 
 const LOADED = 0;
+const LINGERS_MS = 10_000;

@@ -8,6 +8,7 @@ import type { Store } from "@stepgate/core";
 import { createClient } from "@redis/client";
 import { NO_REDIS, redisBinary, startRedisServer } from "@stepgate/contract";
 import { redisStore } from "@stepgate/store-redis";
+import { postgresEngine } from "./postgres-engine.ts";
 import { sqliteStore } from "@stepgate/store-sqlite";
 
 /** One engine, started for the benchmark. */
@@ -25,6 +26,7 @@ export interface Engine {
 export const ENGINES: Readonly<Record<string, () => Promise<Engine | string>>> = {
   sqlite: sqliteEngine,
   redis: redisEngine,
+  postgres: postgresEngine,
 };
 
 async function sqliteEngine(): Promise<Engine> {

@@ -9,8 +9,12 @@ import { fileURLToPath } from "node:url";
 
 /** A server on loopback with an empty database `postgres`; everybody on this machine is its superuser. */
 export interface PostgresServer {
+  /** On the loopback interface. */
+  readonly port: number;
   /** As its superuser. */
   readonly url: string;
+  /** The folder with its data. */
+  readonly data: string;
   /** What `SELECT version()` begins with. */
   readonly version: string;
   /** Stops every process of the server (SIGSTOP), so that whoever waits for it waits. */
@@ -19,8 +23,8 @@ export interface PostgresServer {
   thaw(): void;
   /** `kill -9` of every process at once, as if the machine had lost its power, but for what the kernel holds. */
   kill(): Promise<void>;
-  /** Starts it again on the same data and port, after {@link kill} or instead of it (a fast shutdown first). */
-  restart(): Promise<void>;
+  /** Starts it again on the same data and port, and resolves when it answers; one that runs is shut down first. */
+  start(): Promise<void>;
   /** Ends it and removes its data. */
   stop(): Promise<void>;
 }
@@ -50,8 +54,8 @@ export async function startPostgres(settings: PostgresSettings = {}): Promise<Po
   makeCluster(binaries, data);
   const port = await freePort();
   const options = { listen_addresses: "127.0.0.1", port, unix_socket_directories: "", ...settings };
-  const start = (): Promise<ChildProcess> => startServer(binaries, data, options);
-  let server = await start();
+  const run = (): Promise<ChildProcess> => startServer(binaries, data, options);
+  let server = await run();
 
   async function kill(): Promise<void> {
     const processes = withChildren(server.pid);
@@ -61,6 +65,8 @@ export async function startPostgres(settings: PostgresSettings = {}): Promise<Po
   }
 
   return {
+    port,
+    data,
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     version: spawnSync(join(binaries, "postgres"), ["--version"], {
       encoding: "utf8",
@@ -68,10 +74,10 @@ export async function startPostgres(settings: PostgresSettings = {}): Promise<Po
     freeze: () => withChildren(server.pid).forEach((pid) => signal(pid, "SIGSTOP")),
     thaw: () => withChildren(server.pid).forEach((pid) => signal(pid, "SIGCONT")),
     kill,
-    async restart() {
+    async start() {
       if (server.exitCode === null && server.signalCode === null) server.kill("SIGINT");
       await ended(server);
-      server = await start();
+      server = await run();
     },
     async stop() {
       await kill();
@@ -138,7 +144,7 @@ async function startServer(
 function isReady(data: string, pid: number | undefined): boolean {
   try {
     const lines = readFileSync(join(data, "postmaster.pid"), "utf8").split("\n");
-    return lines[0] === `${pid}` && lines.some((line) => line.startsWith("ready"));
+    return lines[0] === `${pid}` && lines.some((line) => /^(?:ready|standby)/.test(line));
   } catch {
     return false;
   }

@@ -19,9 +19,9 @@ describe.skipIf(findPostgres() === undefined)(`a server (else skipped: ${NO_POST
     expect(await answer()).toBe("N");
     await server.kill();
     expect(await answer()).toBe("ECONNREFUSED");
-    await server.restart();
+    await server.start();
     expect(await answer()).toBe("N");
-    await server.restart();
+    await server.start();
     expect(await answer()).toBe("N");
     await server.stop();
     expect(await answer()).toBe("ECONNREFUSED");

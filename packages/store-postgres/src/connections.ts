@@ -1,0 +1,184 @@
+/** Queries on the user's pool: each on a connection that was looked at and set, each ended in time whatever the server does. */
+import { hash } from "node:crypto";
+import { GateError } from "@stepgate/core";
+
+/** What is used of a `pg` pool. */
+export interface PostgresPool {
+  connect(): Promise<PostgresClient>;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "error", listener: (error: Error) => void): unknown;
+  readonly options: {
+    readonly max?: number | undefined;
+    connectionTimeoutMillis?: number | undefined;
+  };
+}
+
+/** What is used of a connection of such a pool. */
+export interface PostgresClient {
+  query(query: {
+    readonly name?: string;
+    readonly text: string;
+    readonly values?: unknown[];
+    readonly query_timeout?: number;
+  }): Promise<{ readonly rows: Row[] }>;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  release(destroy?: boolean): void;
+  /** The server's process, as whoever answered the connection says. */
+  readonly processID?: number | null | undefined;
+}
+
+/** A row as the driver gives it: numbers of 64 bits are text. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** Queries that end in time. */
+export interface Connections {
+  /** Runs one statement. Rejects where it has not answered within the time-out: then it may happen yet. */
+  query(text: string, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** The same for what no decision waits for and may take long: in a transaction with a time-out of its own. */
+  patiently(text: string, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** Leaves the pool to its owner. */
+  close(): void;
+}
+
+/** How long the server may work for what no decision waits for. */
+const PATIENCE_MS = 60_000;
+/** Of a server that works, at most: time for its own time-out to be heard first. */
+const GRACE_MS = 5_000;
+
+/**
+ * Wraps a pool. Every connection is looked at once, when it is first used: it must lead to the primary, and to the server
+ * that the first one led to. The time-outs of the server are the backstop: they end what nobody waits for any more.
+ *
+ * A pool without `connectionTimeoutMillis` is given one, for it would wait for a dead host without end.
+ */
+export function connections(pool: PostgresPool, timeoutMs: number): Connections {
+  const known = new WeakSet<PostgresClient>();
+  let server: unknown;
+  /** Until it turns out that a pooler in between forgets statements, or mixes them up. */
+  let isPrepared = true;
+  pool.options.connectionTimeoutMillis ||= timeoutMs;
+  // An idle connection that breaks is nobody's fault, and ends the process where nobody listens.
+  pool.on("error", ignore);
+
+  async function connected<T>(
+    withinMs: number,
+    work: (client: PostgresClient, leftMs: () => number) => Promise<T>,
+  ): Promise<T> {
+    const expires = performance.now() + withinMs;
+    const leftMs = (): number => Math.max(1, Math.ceil(expires - performance.now()));
+    const client = await inTime(pool.connect(), leftMs(), (late) => late.release());
+    try {
+      if (!known.has(client)) await welcome(client, leftMs());
+      const result = await work(client, leftMs);
+      client.release();
+      return result;
+    } catch (error) {
+      // After an error of the server's own the connection is as good as before; after any other nobody knows its state.
+      client.release(sqlState(error) === undefined);
+      throw error;
+    }
+  }
+
+  async function welcome(client: PostgresClient, withinMs: number): Promise<void> {
+    client.on("error", ignore);
+    const { rows } = await client.query({
+      text: WELCOME,
+      values: [timeoutMs],
+      query_timeout: withinMs,
+    });
+    const [found = {}] = rows;
+    if (found["standby"] !== false)
+      throw unavailable(
+        "the server is a standby: gates must be given the primary (target_session_attrs=read-write)",
+      );
+    server ??= found["server"];
+    if (found["server"] !== server)
+      throw unavailable(
+        "the address leads to another server than before: start the gate anew if that is meant",
+      );
+    known.add(client);
+  }
+
+  async function query(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    const prepared = isPrepared ? { name: nameOf(text) } : {};
+    try {
+      return await connected(timeoutMs, async (client, leftMs) => {
+        const all = { ...prepared, text, values: [...values], query_timeout: leftMs() };
+        return (await client.query(all)).rows;
+      });
+    } catch (error) {
+      if (!isPrepared || !LOST_STATEMENT.test(sqlState(error) ?? "")) throw error;
+      isPrepared = false;
+      return query(text, values);
+    }
+  }
+
+  return {
+    query,
+    patiently: (text, values) =>
+      connected(PATIENCE_MS + GRACE_MS, async (client, leftMs) => {
+        const run = (sql: string, given: readonly unknown[] = []) =>
+          client.query({ text: sql, values: [...given], query_timeout: leftMs() });
+        await run("BEGIN");
+        try {
+          await run(`SET LOCAL statement_timeout = ${PATIENCE_MS}`);
+          const { rows } = await run(text, values);
+          await run("COMMIT");
+          return rows;
+        } catch (error) {
+          if (sqlState(error) !== undefined) await run("ROLLBACK");
+          throw error;
+        }
+      }),
+    close: () => void pool.off("error", ignore),
+  };
+}
+
+/** `remote_apply` is stronger than `on`, and stays. */
+const WELCOME = `SELECT pg_is_in_recovery() AS standby,
+  (SELECT system_identifier::text FROM pg_control_system()) AS server,
+  set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
+  set_config('default_transaction_isolation', 'read committed', false),
+  set_config('statement_timeout', $1::text, false),
+  set_config('lock_timeout', $1::text, false),
+  set_config('plan_cache_mode', 'force_generic_plan', false),
+  set_config('jit', 'off', false)`;
+
+/** `invalid_sql_statement_name`, `duplicate_prepared_statement`: what old poolers answer. */
+const LOST_STATEMENT = /^(?:26000|42P05)$/;
+
+/** By content: whoever shares a server's connection through a pooler means the same by the same name. */
+function nameOf(text: string): string {
+  const known = NAMES.get(text);
+  if (known !== undefined) return known;
+  const name = `stepgate ${hash("sha256", text).slice(0, 32)}`;
+  NAMES.set(text, name);
+  return name;
+}
+
+const NAMES = new Map<string, string>();
+
+/** The five characters of SQLSTATE, where the server itself said what is wrong and the connection lives. */
+export function sqlState(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || !("severity" in error)) return undefined;
+  return error.severity === "ERROR" ? String(error.code) : undefined;
+}
+
+/** What the store throws where it cannot be used. */
+export function unavailable(what: string, cause?: unknown): GateError {
+  if (GateError.isInstance(cause)) return cause;
+  const reason = cause instanceof Error ? `: ${cause.message}` : "";
+  return new GateError("STORE_UNAVAILABLE", `the store ${what}${reason}`, { cause });
+}
+
+/** What comes too late is handed to `late`; that it may fail by then is nobody's concern. */
+async function inTime<T>(promise: Promise<T>, ms: number, late: (value: T) => void): Promise<T> {
+  const { promise: expired, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new Error(`no connection within ${ms} ms`));
+    promise.then(late, ignore);
+  }, ms);
+  return Promise.race([promise, expired]).finally(() => clearTimeout(timer));
+}
+
+function ignore(): void {}

@@ -71,7 +71,7 @@ function decideRequest(
     if (stranger !== undefined)
       return answerOnly(invalid(stranger, `the sequence belongs to another ${stranger}`));
     const call = callDigest(setup, request);
-    const seq = state.attempts.get(attemptKey(request.attempt, request.nonce));
+    const seq = state.attempts?.get(attemptKey(request.attempt, request.nonce));
     const answered =
       seq === undefined ? undefined : await answeredBefore(setup, state, request, call, seq);
     if (answered !== undefined)

@@ -62,18 +62,29 @@ export function pathLength(index: number, size: number): number {
 
 /**
  * The root that a leaf and its audit path lead to; `undefined` where `index` is not below `size`, or the path has not the
- * very length that they give. The caller compares it with a root that it believes. `node` may know what it is to hash: it is told the
- * new node's level, leaves being 0, and its index there.
+ * very length that they give. The caller compares it with a root that it believes.
  */
 export function rootFromPath(
   leaf: TreeHash,
   index: number,
   size: number,
   path: readonly TreeHash[],
-  node: (left: TreeHash, right: TreeHash, level: number, at: number) => TreeHash = nodeHash,
 ): TreeHash | undefined {
   if (!isIndex(index) || !isIndex(size) || index >= size) return undefined;
-  if (![leaf, ...path].every(isTreeHash)) return undefined;
+  return [leaf, ...path].every(isTreeHash) ? climb(leaf, index, size, path, nodeHash) : undefined;
+}
+
+/**
+ * {@link rootFromPath} for an index and hashes whose form was looked at. `node` may know what it is to hash: it is told the
+ * new node's level, leaves being 0, and its index there.
+ */
+export function climb(
+  leaf: TreeHash,
+  index: number,
+  size: number,
+  path: readonly TreeHash[],
+  node: (left: TreeHash, right: TreeHash, level: number, at: number) => TreeHash,
+): TreeHash | undefined {
   let root = leaf;
   let used = 0;
   let level = 0;
@@ -83,8 +94,8 @@ export function rootFromPath(
     if (at % 2 === 0 && at === last) continue;
     const sibling = path[used++];
     if (sibling === undefined) return undefined;
-    const [left, right] = at % 2 === 1 ? [sibling, root] : [root, sibling];
-    root = node(left, right, level, half(at));
+    root =
+      at % 2 === 1 ? node(sibling, root, level, half(at)) : node(root, sibling, level, half(at));
   }
   return used === path.length ? root : undefined;
 }

@@ -2,13 +2,8 @@
 import type { DenyCode } from "./decision.ts";
 import type { FindingCode } from "./finding.ts";
 import type { CallMembers, OpenReceipt, OutcomeStatus } from "./receipt.ts";
-import {
-  type ApprovalVote,
-  type NonceUse,
-  openState,
-  type SequenceState,
-} from "./sequence-state.ts";
-import type { Gap, HeldPolicies } from "./verify-chain.ts";
+import { type ApprovalVote, type NonceUse, type SequenceState } from "./sequence-state.ts";
+import { type Gap, type HeldPolicies, judgedState } from "./verify-chain.ts";
 import type { FollowedChain } from "./verify-chains.ts";
 
 /** The place of a string in the list of all strings of a chain. */
@@ -118,7 +113,6 @@ function createWords(): Words {
 
 function packState(state: SequenceState, words: Words): PackedState {
   const { opened, head, position, sealed, context } = state;
-  const { sig: _sig, batch: _batch, hmac_sig: _mac, ...body } = opened;
   const uses = new Map<NonceUse, number>();
   const useOf = (use: NonceUse): number => {
     let place = uses.get(use);
@@ -126,7 +120,7 @@ function packState(state: SequenceState, words: Words): PackedState {
     return place;
   };
   return {
-    opened: body,
+    opened,
     head,
     position,
     ...(sealed === undefined ? {} : { sealed }),
@@ -175,7 +169,7 @@ function unpackState(
   const word = (place: Word): string => words[place] ?? "";
   const uses = packed.uses.map((use) => unpackUse(use, word));
   const useOf = (place: number): NonceUse => uses[place] as NonceUse;
-  const state = openState(opened, head.hash, policies?.get(opened.policy_digest));
+  const state = judgedState(opened, head.hash, policies);
   for (const [nonce, use] of packed.nonces) state.nonces.set(word(nonce), useOf(use));
   for (const [hash, use, status, seq] of packed.allows)
     state.allows.set(word(hash), {

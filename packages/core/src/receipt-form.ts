@@ -1,9 +1,22 @@
 /** The closed form of every kind of record (receipt.md, Members): which members, of which form, in which combinations. */
-import { isIdentifier, isNonce } from "./action-request.ts";
 import { canonicalize, type JsonObject } from "./canonical-json.ts";
 import { isDecimal } from "./decimal.ts";
 import { DENY_CODES } from "./decision.ts";
 import { isBarePublicJwk } from "./key-set.ts";
+import {
+  either,
+  type MemberForm,
+  oneOf,
+  run,
+  type Scan,
+  scanDecimal,
+  scanList,
+  scanMembers,
+  scanOneOf,
+  scanParts,
+  whole,
+  words,
+} from "./member-form.ts";
 import { pathLength } from "./merkle.ts";
 import { LOG_CHAIN, MAX_BATCH, RECEIPT_VERSION } from "./receipt.ts";
 
@@ -13,77 +26,72 @@ export interface FormFault {
   readonly message: string;
 }
 
-type Check = (value: unknown) => boolean;
-
-const text =
-  (form: RegExp): Check =>
-  (value) =>
-    typeof value === "string" && form.test(value);
-const oneOf = (...values: readonly string[]): Check => {
-  const set: ReadonlySet<unknown> = new Set(values);
-  return (value) => set.has(value);
-};
-const whole: Check = isWhole;
-const name = text(/^[A-Za-z0-9._:-]{1,128}$/);
-const hash = text(/^sha256:[0-9a-f]{64}$/);
-const keyed = text(/^hmac-sha256:[0-9a-f]{64}$/);
-const treeHash = text(/^[0-9a-f]{64}$/);
-const signature = text(/^ed25519=[0-9a-f]{128}$/);
+const HEX = /[0-9a-f]/;
+const BASE64URL = /[A-Za-z0-9_-]/;
+const name = run(/[A-Za-z0-9._:-]/, 1, 128);
+const identifier = run(/[A-Za-z0-9._:@/-]/, 1, 200, { first: /[A-Za-z0-9]/ });
+const hash = run(HEX, 64, 64, { prefix: "sha256:" });
+const keyed = run(HEX, 64, 64, { prefix: "hmac-sha256:" });
+const treeHash = run(HEX, 64, 64);
+const signature = run(HEX, 128, 128, { prefix: "ed25519=" });
+const thumbprint = run(BASE64URL, 43, 43);
+/** Whatever `scan` could tell: lines with such a member are read in the other way. */
+const never: Scan = () => -1;
 
 /** The form of each member, whatever the kind. */
-const FORMS: Readonly<Record<string, Check>> = {
+export const FORMS: Readonly<Record<string, MemberForm>> = {
   v: oneOf(RECEIPT_VERSION),
   kind: oneOf("open", "decision", "outcome", "approval", "seal", "context", "policy", "key"),
-  log_id: text(/^[A-Za-z0-9._-]{1,64}$/),
-  sequence_id: (value) => isIdentifier(value) || value === LOG_CHAIN,
+  log_id: run(/[A-Za-z0-9._-]/, 1, 64),
+  sequence_id: either(identifier, oneOf(LOG_CHAIN)),
   seq: whole,
   prev: hash,
   ts_ms: whole,
-  gate_id: isIdentifier,
-  tenant: isIdentifier,
-  agent_id: isIdentifier,
+  gate_id: identifier,
+  tenant: identifier,
+  agent_id: identifier,
   mode: oneOf("enforce", "shadow"),
-  policy_id: isIdentifier,
-  policy_version: text(/^[^\p{Cc}]{1,200}$/u),
+  policy_id: identifier,
+  policy_version: words(200),
   policy_digest: hash,
   context_digest: keyed,
   step: name,
   function: name,
   action_type: name,
-  tool: text(/^[A-Za-z0-9._:/-]{1,128}$/),
-  audience: isIdentifier,
-  nonce: isNonce,
-  attempt: text(/^[A-Za-z0-9_-]{22}$/),
-  request_ts_ms: (value) => Number.isSafeInteger(value),
+  tool: run(/[A-Za-z0-9._:/-]/, 1, 128),
+  audience: identifier,
+  nonce: run(/[ -~]/, 1, 200),
+  attempt: run(BASE64URL, 22, 22),
+  request_ts_ms: { check: (value) => Number.isSafeInteger(value), scan: whole.scan },
   args_digest: keyed,
   decision: oneOf("ALLOW", "DENY"),
   deny_code: oneOf(...DENY_CODES),
-  rule: text(/^[^\p{Cc}]{1,400}$/u),
+  rule: words(400),
   permit_expires_ms: whole,
   resumes: hash,
-  unrecorded: (value) => whole(value) && value !== 0,
-  sealed: (value) => value === true,
+  unrecorded: { check: (value) => whole.check(value) && value !== 0, scan: never },
+  sealed: { check: (value) => value === true, scan: scanOneOf(["true"]) },
   decision_hash: hash,
   status: oneOf("succeeded", "failed", "interrupted", "unknown", "active", "withdrawn"),
   previous: hash,
   request: hash,
   verdict: oneOf("approve", "reject"),
   expires_ms: whole,
-  approver_key_id: text(/^[A-Za-z0-9_-]{43}$/),
+  approver_key_id: thumbprint,
   approver_sig: signature,
-  new_key: isBarePublicJwk,
+  new_key: { check: isBarePublicJwk, scan: never },
   new_key_sig: signature,
-  effects: isEffects,
+  effects: { check: isEffects, scan: scanEffects() },
   result_digest: keyed,
   duration_ms: whole,
-  by: isIdentifier,
-  reason: text(/^[\x20-\x7e]{1,200}$/),
-  ext: isExtension,
-  key_id: text(/^[A-Za-z0-9_-]{43}$/),
+  by: identifier,
+  reason: run(/[ -~]/, 1, 200),
+  ext: { check: isExtension, scan: never },
+  key_id: thumbprint,
   sig: signature,
-  batch: isBatch,
-  hmac_key_id: isIdentifier,
-  hmac_sig: text(/^sha256=[0-9a-f]{64}$/),
+  batch: { check: isBatch, scan: scanBatch() },
+  hmac_key_id: identifier,
+  hmac_sig: run(HEX, 64, 64, { prefix: "sha256=" }),
 };
 
 const COMMON = ["v", "kind", "log_id", "sequence_id", "seq", "prev", "ts_ms", "gate_id"];
@@ -91,12 +99,14 @@ const ALWAYS_ALLOWED = ["ext", "key_id", "sig", "batch", "hmac_key_id", "hmac_si
 const OWNER = ["tenant", "agent_id"];
 const PINNED = ["mode", "policy_id", "policy_version", "policy_digest"];
 
+/** Which members a kind of record has. */
 interface Kind {
   readonly required: readonly string[];
   readonly allowed: ReadonlySet<string>;
 }
 
-const KINDS: ReadonlyMap<unknown, Kind> = new Map([
+/** The kinds of records by their names. */
+export const KINDS: ReadonlyMap<unknown, Kind> = new Map([
   ["open", kind(PINNED, [...OWNER, "context_digest"])],
   [
     "decision",
@@ -154,8 +164,13 @@ export function formFault(members: Readonly<Record<string, unknown>>): FormFault
     };
   const missing = shape.required.find((member) => !Object.hasOwn(members, member));
   if (missing !== undefined) return malformed(`'${missing}' is missing`);
-  const wrong = names.find((member) => !FORMS[member]?.(members[member]));
+  const wrong = names.find((member) => !FORMS[member]?.check(members[member]));
   if (wrong !== undefined) return malformed(`'${wrong}' has the wrong form`);
+  return combinedFault(members);
+}
+
+/** What is wrong with members that are each of the right form: they stand together, or apart, where they must not. */
+export function combinedFault(members: Readonly<Record<string, unknown>>): FormFault | undefined {
   return combinationFault(members) ?? authenticatorFault(members);
 }
 
@@ -209,10 +224,6 @@ function authenticatorFault(members: Readonly<Record<string, unknown>>): FormFau
   return undefined;
 }
 
-function isWhole(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-}
-
 function malformed(message: string): FormFault {
   return { code: "MALFORMED", message };
 }
@@ -228,18 +239,59 @@ function isEffects(value: unknown): boolean {
 }
 
 const EFFECTS: ReadonlyMap<string, (of: Record<string, unknown>) => boolean> = new Map([
-  ["binds", (of) => Object.values(of).length > 0 && Object.values(of).every(keyed)],
+  ["binds", (of) => Object.values(of).length > 0 && Object.values(of).every(keyed.check)],
   ["totals", (of) => Object.values(of).length > 0 && Object.values(of).every(isDecimal)],
 ]);
+
+/** As {@link isEffects} has it. */
+function scanEffects(): Scan {
+  const binds = scanMembers(keyed.scan);
+  const totals = scanMembers(scanParts('"', scanDecimal, '"'));
+  const both = scanParts('{"binds":', binds, ',"totals":', totals, "}");
+  const one = [scanParts('{"binds":', binds, "}"), scanParts('{"totals":', totals, "}")];
+  return (bytes, at) => {
+    for (const scan of [both, ...one]) {
+      const end = scan(bytes, at);
+      if (end >= 0) return end;
+    }
+    return -1;
+  };
+}
 
 /** `{size, index, path, sig}`, the path exactly as long as size and index give. */
 function isBatch(value: unknown): boolean {
   if (!isMembers(value) || Object.keys(value).length !== 4) return false;
-  const { size, index, path, sig } = value;
+  return isPlaced(value) && value.path.every(treeHash.check) && signature.check(value["sig"]);
+}
+
+/** The members of {@link isBatch}; whether they fit together is for {@link isPlaced} to say. */
+function scanBatch(): Scan {
+  const [path, sig] = [scanList(treeHash.scan), signature.scan];
+  return scanParts(
+    '{"index":',
+    whole.scan,
+    ',"path":',
+    path,
+    ',"sig":',
+    sig,
+    ',"size":',
+    whole.scan,
+    "}",
+  );
+}
+
+/** Whether `index` lies in a batch of this size, and the path has the length that both give. */
+export function isPlaced(
+  batch: Record<string, unknown>,
+): batch is Record<string, unknown> & { readonly path: readonly unknown[] } {
+  const { size, index, path } = batch;
   if (!isWhole(size) || size < 2 || size > MAX_BATCH) return false;
   if (!isWhole(index) || index >= size) return false;
-  if (!Array.isArray(path) || path.length !== pathLength(index, size)) return false;
-  return path.every(treeHash) && signature(sig);
+  return Array.isArray(path) && path.length === pathLength(index, size);
+}
+
+function isWhole(value: unknown): value is number {
+  return whole.check(value);
 }
 
 function isMembers(value: unknown): value is Record<string, unknown> {

@@ -162,7 +162,7 @@ export type Receipt =
   | KeyReceipt;
 
 /** Every member of every kind in canonical order (UTF-16 code units), the fixed shape of the fast path. */
-const MEMBERS: readonly string[] = [
+export const MEMBERS: readonly string[] = [
   "action_type",
   "agent_id",
   "approver_key_id",
@@ -251,7 +251,7 @@ export function signingInput(receipt: Receipt): string {
 }
 
 /** {@link signingInput} of a record whose body is written already. */
-export function inputOf({ preimage }: BodyText): string {
+export function inputOf({ preimage }: Pick<BodyText, "preimage">): string {
   return preimage.slice(1);
 }
 

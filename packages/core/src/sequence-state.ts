@@ -61,8 +61,8 @@ export interface SequenceState {
   /** The record that sealed; a person's seal ends resumes too. */
   sealed?: { readonly by: string; readonly seq: number; readonly person: boolean };
   readonly nonces: Map<string, NonceUse>;
-  /** Where each {@link attemptKey} was answered first. */
-  readonly attempts: Map<string, number>;
+  /** Where each {@link attemptKey} was answered first; nobody asks a verifier. */
+  readonly attempts: Map<string, number> | undefined;
   /** Every ALLOW by its hash: which nonce it used, and where its outcome lies. */
   readonly allows: Map<
     string,
@@ -183,7 +183,7 @@ export function denialsInSecond(state: SequenceState, clockMs: number): number {
 
 function applyDecision(state: SequenceState, receipt: DecisionReceipt, hash: string): void {
   const { nonce, attempt, args_digest, deny_code } = receipt;
-  if (attempt !== undefined && nonce !== undefined && args_digest !== undefined) {
+  if (state.attempts && attempt !== undefined && nonce !== undefined && args_digest !== undefined) {
     const key = attemptKey(attempt, nonce);
     if (!state.attempts.has(key)) state.attempts.set(key, receipt.seq);
   }

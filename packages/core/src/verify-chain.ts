@@ -82,8 +82,19 @@ export function followRecord(
   if (receipt.kind === "policy") chain.policies.push(changeOf(receipt));
   if (chain.state !== undefined) applyReceipt(chain.state, receipt, hash);
   else if (receipt.kind === "open" && receipt.seq === 0)
-    chain.state = openState(receipt, hash, evidence.policies?.get(receipt.policy_digest));
+    chain.state = judgedState(receipt, hash, evidence.policies);
   return found;
+}
+
+/** The state right after an `open`, of which a verifier needs neither authenticators nor, later, attempts. */
+export function judgedState(
+  opened: OpenReceipt,
+  hash: string,
+  policies: HeldPolicies,
+): SequenceState {
+  const { sig: _sig, batch: _batch, hmac_sig: _mac, ...body } = opened;
+  const state = openState(body, hash, policies?.get(opened.policy_digest));
+  return { ...state, attempts: undefined };
 }
 
 function changeOf({ policy_id, policy_digest, status, ts_ms }: PolicyReceipt): PolicyChange {

@@ -14,6 +14,7 @@ import {
   type Receipt,
 } from "./receipt.ts";
 import { formFault } from "./receipt-form.ts";
+import { plainRecord } from "./receipt-scan.ts";
 import type { SignatureCheck } from "./signature-check.ts";
 import { duplicateMember } from "./strict-json.ts";
 import type { BatchVerifier } from "./verify-batch.ts";
@@ -42,10 +43,19 @@ export interface Evidence {
 
 /** In bytes. Records are far smaller; what is larger is none. */
 export const MAX_LINE: number = 64 * 1024;
+const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads one line, without its line feed. Never throws. */
 export function readLine(line: string | Uint8Array, evidence: Evidence): ReadLine {
+  const bytes = typeof line === "string" ? encoder.encode(line) : line;
+  const plain = bytes.length > MAX_LINE ? undefined : plainRecord(bytes);
+  if (plain === undefined) return readInFull(line, evidence);
+  return judged(plain.members, `\0${RECEIPT_VERSION}\n${plain.body}`, undefined, evidence);
+}
+
+/** Reads a line that is not written plainly: what it is, or what is wrong with it. */
+export function readInFull(line: string | Uint8Array, evidence: Evidence): ReadLine {
   const text = decode(line);
   if (typeof text !== "string") return { fault: text };
   const members = parse(text);
@@ -54,11 +64,22 @@ export function readLine(line: string | Uint8Array, evidence: Evidence): ReadLin
   const spelling = spellingFault(text, members, body);
   const form = formFault(members);
   if (form !== undefined || body === undefined)
-    return withFault(spelling ?? form, placeOf(members, undefined));
+    return withFault(spelling ?? form, placeOf(members));
+  return judged(members, body.preimage, spelling, evidence);
+}
+
+/** A record in its form: is it authentic? */
+function judged(
+  members: Readonly<Record<string, unknown>>,
+  preimage: string,
+  spelling: Fault | undefined,
+  evidence: Evidence,
+): ReadLine {
   const receipt = members as unknown as Receipt;
-  const hash = sha256(body.preimage);
-  const found = spelling ?? authenticityFault(receipt, body, hash, evidence);
-  return withFault(found, { ...placeOf(members, hash), receipt });
+  const hash = sha256(preimage);
+  const found = spelling ?? authenticityFault(receipt, preimage, hash, evidence);
+  const { sequence_id, seq } = receipt;
+  return withFault(found, { place: { sequence_id, seq, hash }, receipt });
 }
 
 function withFault(found: Fault | undefined, line: ReadLine): ReadLine {
@@ -106,11 +127,8 @@ function spellingFault(
     : fault("DUPLICATE_MEMBER", `'${twice.slice(0, 64)}' stands twice`);
 }
 
-/** The place that a line claims. Where its form is not right, its identity is the hash of the body as it was parsed. */
-function placeOf(
-  members: Record<string, unknown>,
-  hash: string | undefined,
-): Pick<ReadLine, "place"> {
+/** The place that a line claims whose form is not right: its identity is the hash of the body as it was parsed. */
+function placeOf(members: Record<string, unknown>): Pick<ReadLine, "place"> {
   const { sequence_id, seq } = members;
   if (
     typeof sequence_id !== "string" ||
@@ -119,9 +137,9 @@ function placeOf(
     seq < 0
   )
     return {};
-  const identity =
-    hash ??
-    orUndefined(() => sha256(`\0${RECEIPT_VERSION}\n${canonicalize(bodyMembers(members))}`));
+  const identity = orUndefined(() =>
+    sha256(`\0${RECEIPT_VERSION}\n${canonicalize(bodyMembers(members))}`),
+  );
   return identity === undefined ? {} : { place: { sequence_id, seq, hash: identity } };
 }
 
@@ -143,7 +161,7 @@ function orUndefined<T>(written: () => T): T | undefined {
 /** Every authenticator that can be checked must hold, and the required one must be there. */
 function authenticityFault(
   receipt: Receipt,
-  body: BodyText,
+  preimage: string,
   hash: string,
   evidence: Evidence,
 ): Fault | undefined {
@@ -158,11 +176,14 @@ function authenticityFault(
     return fault("UNKNOWN_KEY", `MAC key '${hmac_key_id}' is not known`);
   return (
     (key && validityFault(key, ts_ms, evidence)) ??
-    (key && signatureFault(key, receipt, body, hash, evidence)) ??
     (receipt.kind === "key" && !provesKey(receipt, evidence.holds)
       ? fault("BAD_SIGNATURE", "new_key_sig does not prove the new key for this log")
       : undefined) ??
-    (secret && hmac_sig !== undefined ? macFault(secret, inputOf(body), hmac_sig) : undefined)
+    // Last, for what it finds of batches depends on what held before: whoever asks first would ask for less.
+    (key && signatureFault(key, receipt, preimage, hash, evidence)) ??
+    (secret && hmac_sig !== undefined
+      ? macFault(secret, inputOf({ preimage }), hmac_sig)
+      : undefined)
   );
 }
 
@@ -180,16 +201,18 @@ function validityFault({ jwk }: TrustedKey, ts_ms: number, evidence: Evidence): 
 
 function signatureFault(
   trusted: TrustedKey,
-  { log_id, sig, batch }: Receipt,
-  body: BodyText,
+  receipt: Receipt,
+  preimage: string,
   hash: string,
   { holds, batches }: Evidence,
 ): Fault | undefined {
-  if (sig !== undefined && !holds(trusted, inputOf(body), sig))
+  const { sig, batch } = receipt;
+  if (sig !== undefined && !holds(trusted, inputOf({ preimage }), sig))
     return fault("BAD_SIGNATURE", "the signature does not belong to this record");
-  if (batch !== undefined && !batches.holds({ log_id, hash }, batch, trusted))
-    return fault("BAD_SIGNATURE", "the record is not in a batch with this signature");
-  return undefined;
+  if (batch === undefined) return undefined;
+  const { log_id, gate_id, sequence_id, seq, kind } = receipt;
+  const why = batches.fault({ log_id, gate_id, sequence_id, seq, kind, hash }, batch, trusted);
+  return why === undefined ? undefined : fault("BAD_SIGNATURE", why);
 }
 
 function macFault(secret: SecretKey, input: string, mac: string): Fault | undefined {

@@ -14,7 +14,7 @@ export interface ManyReceipts {
 }
 
 /** Records of a sequence: its `open`, and twelve calls with their outcomes. */
-export const SEQUENCE_LENGTH = 25;
+const SEQUENCE_LENGTH = 25;
 /** Records under one signature, of as many sequences. */
 const BATCH = 64;
 const LOG_ID = "many";

@@ -112,7 +112,7 @@ export function scanList(value: Scan): Scan {
 }
 
 /** A run between quotation marks. */
-export function scanRun(
+function scanRun(
   of: RegExp,
   min: number,
   max: number,

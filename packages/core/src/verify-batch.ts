@@ -5,7 +5,7 @@ import { type Batch, batchInput, leafOf, type Receipt } from "./receipt.ts";
 import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 
 /** What of a record says where it may stand. */
-export type BatchedRecord = Pick<Receipt, "log_id" | "gate_id" | "sequence_id" | "seq" | "kind"> & {
+type BatchedRecord = Pick<Receipt, "log_id" | "gate_id" | "sequence_id" | "seq" | "kind"> & {
   readonly hash: string;
 };
 
@@ -90,7 +90,9 @@ export function createBatchVerifier(
       const verified = batch?.input === input;
       if (!verified && !holds(trusted, input, sig)) return NOT_IN_IT;
       const { gate_id } = record;
-      latest = verified ? batch : newBatch({ id: idOf(trusted, sig), trusted, sig, input, gate_id });
+      latest = verified
+        ? batch
+        : newBatch({ id: idOf(trusted, sig), trusted, sig, input, gate_id });
       for (const [place, node] of fresh) latest.nodes.set(place, node);
       if (fresh.length > 0 || !verified) keep(latest, fresh.length);
       return seat(latest, record, index);

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { canonicalize } from "../src/canonical-json.ts";
 import { importKeySet, type Receipt, recordHash } from "../src/index.ts";
 import { plainRecord } from "../src/receipt-scan.ts";
+import { checkSignature } from "../src/signature-check.ts";
 import { createBatchVerifier } from "../src/verify-batch.ts";
 import { type Evidence, readInFull, readLine } from "../src/verify-record.ts";
 
@@ -23,6 +24,7 @@ function evidence(): Evidence {
     keys,
     hmacKeys: new Map(),
     require: "ed25519",
+    holds: checkSignature,
     batches: createBatchVerifier(),
     covers: () => false,
   };

@@ -224,6 +224,75 @@ describe("what only a holder of the key can make", () => {
   });
 });
 
+describe("the make-up of a batch", () => {
+  type Body = Receipt & { readonly batch?: never };
+  const bodies = (): readonly Body[] =>
+    file.map(({ batch: _batch, ...body }) => body as unknown as Body);
+
+  /** The denial that follows a record in its chain. */
+  function denied(before: Body): Body {
+    const { context_digest: _, ...kept } = before as Body & { readonly context_digest?: string };
+    const place = { seq: before.seq + 1, prev: recordHash(before) };
+    const decision = {
+      kind: "decision",
+      decision: "DENY",
+      deny_code: "INVALID_REQUEST",
+      rule: "x",
+    };
+    return { ...kept, ...decision, ...place } as unknown as Body;
+  }
+
+  /** These records under one signature, in this order; told in the order of `lines`. */
+  async function batchOf(
+    records: readonly Body[],
+    lines: readonly number[],
+  ): Promise<readonly (readonly [FindingCode, number])[]> {
+    const tree = merkleTree(records.map((record) => leafOf(recordHash(record))));
+    const size = records.length;
+    const sig = ed25519(batchInput(file[0]?.log_id ?? "", size, tree.root));
+    const signed = lines.map((index) => {
+      return { ...records[index], batch: { size, index, path: tree.path(index), sig } };
+    });
+    return (await findingsOf(signed)).map(({ code, line }) => [code, line]);
+  }
+
+  test("may be an open and the decision appended with it, among records of other sequences", async () => {
+    const [open, other, last] = bodies() as readonly [Body, Body, Body];
+    const decision = denied(open);
+    expect(await batchOf([other, open, decision, last], [0, 1, 2, 3])).toEqual([]);
+    expect(await batchOf([open, other, decision], [1, 0, 2])).toEqual([]);
+  });
+
+  test("has them in this order, and no third, and no others of one sequence", async () => {
+    const [open, other] = bodies() as readonly [Body, Body];
+    const decision = denied(open);
+    const third = denied(decision);
+    expect(await batchOf([decision, open], [1, 0])).toEqual([["BAD_SIGNATURE", 2]]);
+    expect(await batchOf([open, decision, third], [0, 1, 2])).toEqual([["BAD_SIGNATURE", 3]]);
+    expect(await batchOf([open, third], [0, 1])).toEqual([["BAD_SIGNATURE", 2]]);
+    expect(await batchOf([other, decision, third], [1, 0, 2])).toEqual([
+      ["GAP", 1],
+      ["BAD_SIGNATURE", 3],
+    ]);
+  });
+
+  test("is of one gate", async () => {
+    const [open, other] = bodies() as readonly [Body, Body];
+    const another = { ...other, gate_id: "gate-b" };
+    expect(await batchOf([open, another], [0, 1])).toEqual([["BAD_SIGNATURE", 2]]);
+    expect(await batchOf([open, another], [1, 0])).toEqual([["BAD_SIGNATURE", 2]]);
+  });
+
+  test("is not broken by a record that stands twice in the file", async () => {
+    const [open, other] = bodies() as readonly [Body, Body];
+    expect(await batchOf([open, other], [0, 1, 0])).toEqual([["DUPLICATE_SEQ", 3]]);
+    expect(await batchOf([open, denied(open)], [0, 1, 1, 0])).toEqual([
+      ["DUPLICATE_SEQ", 3],
+      ["DUPLICATE_SEQ", 4],
+    ]);
+  });
+});
+
 describe("what a verifier remembers", () => {
   /** Notes each use of the key: what is remembered needs none. */
   function counting(): { readonly trusted: TrustedKey; uses: number } {

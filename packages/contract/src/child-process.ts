@@ -32,13 +32,14 @@ export async function startScript<Question extends object, Answer extends object
     env: { ...env, ...environment },
   });
   let errors = "";
-  child.stderr?.on("data", (chunk) => (errors += String(chunk)));
-  const exit = once(child, "exit");
+  const read = Promise.withResolvers<void>();
+  child.stderr?.on("data", (chunk) => (errors += String(chunk))).once("close", read.resolve);
+  // With what it died of: its errors are read to their end.
+  const exit = once(child, "exit").then(() => read.promise);
   const waiting = new Map<number, PromiseWithResolvers<Answer>>();
   child.on("message", ({ id, body }: Envelope<Answer>) => waiting.get(id)?.resolve(body));
-  child.on("exit", () =>
-    waiting.forEach(({ reject }) => reject(new Error(`${script.pathname} ended: ${errors}`))),
-  );
+  const ended = (): Error => new Error(`${script.pathname} ended: ${errors}`);
+  void exit.then(() => waiting.forEach(({ reject }) => reject(ended())));
   const expect = (id: number): Promise<Answer> => {
     const answer = Promise.withResolvers<Answer>();
     waiting.set(id, answer);
@@ -49,10 +50,12 @@ export async function startScript<Question extends object, Answer extends object
   return {
     process: child,
     async ask(body) {
-      const answer = expect(++asked);
+      if (!child.connected) throw ended();
+      const id = ++asked;
+      const answer = expect(id);
       child.send(
-        { id: asked, body } satisfies Envelope<Question>,
-        (error) => error && waiting.get(asked)?.reject(error),
+        { id, body } satisfies Envelope<Question>,
+        (error) => error && waiting.get(id)?.reject(error),
       );
       return answer;
     },

@@ -48,6 +48,8 @@ export interface Cluster {
   /** Straight to the log, past every proxy. */
   open(): Promise<Store>;
   close(): Promise<readonly string[]>;
+  /** Ends whatever is left, where a process has ended that should not have. */
+  abandon(): Promise<void>;
 }
 
 type GateProcess = ScriptProcess<FaultQuestion, FaultAnswer>;
@@ -74,6 +76,10 @@ export async function startCluster(store: StoreUnderTest, log: LogUnderTest): Pr
       const errors = await Promise.all(members.map(({ end }) => end()));
       rmSync(folder, { recursive: true });
       return errors.filter((text) => text !== "");
+    },
+    async abandon() {
+      await Promise.all(members.map(({ abandon }) => abandon()));
+      rmSync(folder, { recursive: true });
     },
   };
 }
@@ -179,7 +185,12 @@ async function startMember({ store, log, keys, folder }: MemberParts, gateId: st
     await proxy?.close();
     return errors;
   }
-  return { member, end };
+  async function abandon(): Promise<void> {
+    current.process.kill("SIGKILL");
+    await current.end();
+    await proxy?.close();
+  }
+  return { member, end, abandon };
 }
 
 /** As a supervisor does: again, until it is there. Every failure must come in time and have a code. */

@@ -51,7 +51,8 @@ export async function startFaultProxy(target: {
     if (weather.fault?.kind === "cut") return void client.destroy();
     const link = { client, upstream: connect({ host, port: targetPort, noDelay: true }) };
     links.add(link);
-    void carry(link, () => weather).finally(() => links.delete(link));
+    client.once("close", () => links.delete(link));
+    void carry(link, () => weather);
   });
   server.listen(0, listen);
   await once(server, "listening");

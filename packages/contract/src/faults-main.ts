@@ -1,10 +1,10 @@
 /** `pnpm faults`: scenarios of faults on one kind of store, each made again by its seed. */
 import { runCommand, wholeNumber } from "./command-line.ts";
 import { startCluster } from "./fault-cluster.ts";
-import { planFault } from "./fault-plan.ts";
+import { type FaultKind, planFault } from "./fault-plan.ts";
 import { faultKinds, type FaultReport, judgeWholeLog, runFault } from "./fault-run.ts";
 import { storeNamed } from "./store-named.ts";
-import { onNewLog, type StoreUnderTest } from "./store-under-test.ts";
+import { type LogUnderTest, onNewLog, type StoreUnderTest } from "./store-under-test.ts";
 
 const HELP = `pnpm faults [options]
 
@@ -57,28 +57,55 @@ interface Options {
 }
 
 /** Resolves to how many runs broke a promise; the whole log counts as one more. */
-function runOnLog(
+async function runOnLog(
   store: StoreUnderTest,
   seeds: readonly number[],
   options: Options,
 ): Promise<number> {
-  return onNewLog(store, async (log) => {
-    const all = faultKinds(log);
-    const kinds = options.only === "" ? all : all.filter((kind) => kind === options.only);
-    if (kinds.length === 0)
-      throw new TypeError(`--only is one of ${all.join(", ")}, not '${options.only}'`);
-    const cluster = await startCluster(store, log);
-    let failed = 0;
-    for (const seed of seeds) {
-      const report = await runFault(cluster, planFault(seed, kinds), options.margin);
+  let left = seeds;
+  let failed = 0;
+  while (left.length > 0) {
+    const done = await onNewLog(store, (log) => runOnCluster(store, log, left, options));
+    failed += done.failed;
+    left = left.slice(done.runs);
+  }
+  return failed;
+}
+
+/** Runs until all are done, or one leaves no cluster to go on with: a gate that ended by itself broke its promise. */
+async function runOnCluster(
+  store: StoreUnderTest,
+  log: LogUnderTest,
+  seeds: readonly number[],
+  options: Options,
+): Promise<{ readonly runs: number; readonly failed: number }> {
+  const kinds = kindsOf(log, options.only);
+  const cluster = await startCluster(store, log);
+  let [runs, failed] = [0, 0];
+  for (const seed of seeds) {
+    runs++;
+    const plan = planFault(seed, kinds);
+    try {
+      const report = await runFault(cluster, plan, options.margin);
       tell(store.name, report, options.json);
       if (report.violations.length > 0) failed++;
+    } catch (error) {
+      console.error(`seed ${seed} ${plan.kind}: ${String(error)}`);
+      await cluster.abandon();
+      return { runs, failed: failed + 1 };
     }
-    const whole = [...(await judgeWholeLog(cluster)), ...(await cluster.close())];
-    for (const violation of whole)
-      console.error(`seeds ${seeds[0]} to ${seeds.at(-1)}: ${violation}`);
-    return failed + (whole.length === 0 ? 0 : 1);
-  });
+  }
+  const whole = [...(await judgeWholeLog(cluster)), ...(await cluster.close())];
+  for (const violation of whole)
+    console.error(`seeds ${seeds[0]} to ${seeds.at(-1)}: ${violation}`);
+  return { runs, failed: failed + (whole.length === 0 ? 0 : 1) };
+}
+
+function kindsOf(log: LogUnderTest, only: string): readonly FaultKind[] {
+  const all = faultKinds(log);
+  const kinds = only === "" ? all : all.filter((kind) => kind === only);
+  if (kinds.length > 0) return kinds;
+  throw new TypeError(`--only is one of ${all.join(", ")}, not '${only}'`);
 }
 
 function tell(store: string, report: FaultReport, json: boolean): void {

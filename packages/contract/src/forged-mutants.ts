@@ -1,6 +1,7 @@
 /** Mutants by somebody who writes records: without a key, with another's, with the MAC's secret, or with the gate's own. */
 import { type SigningKey, signApproval } from "@stepgate/core";
 import {
+  type Attack,
   bytesOf,
   type Draft,
   hashOf,
@@ -25,8 +26,9 @@ import { testKey } from "./test-keys.ts";
 export function* forgedMutants(sequence: SequenceLines): Generator<Mutant> {
   const { log, records } = sequence;
   for (const [at, line] of records.entries()) {
-    for (const { name, forged, codes } of rewritten(parsed(line), line)) {
+    for (const { attack, name, forged, codes } of rewritten(parsed(line), line)) {
       yield {
+        attack,
         name: `record ${at} ${name}`,
         file: bytesOf([...log, ...records.with(at, forged)]),
         expected: { lines: [log.length + at + 1], codes },
@@ -35,8 +37,9 @@ export function* forgedMutants(sequence: SequenceLines): Generator<Mutant> {
   }
   yield* underOtherKeys(sequence);
   yield* byTheSecret(sequence);
-  for (const { name, draft, codes } of appended(sequence)) {
+  for (const { attack, name, draft, codes } of appended(sequence)) {
     yield {
+      attack,
       name: `appended: ${name}`,
       file: bytesOf([...log, ...records, signedLine(draft)]),
       expected: { lines: [log.length + records.length + 1], codes },
@@ -45,6 +48,7 @@ export function* forgedMutants(sequence: SequenceLines): Generator<Mutant> {
 }
 
 interface Forgery {
+  readonly attack: Attack;
   readonly name: string;
   readonly forged: string;
   readonly codes: readonly string[];
@@ -55,57 +59,66 @@ const THIEF: SigningKey = testKey("thief");
 /** One record in its place, written anew. */
 function rewritten(record: JsonObject, line: string): readonly Forgery[] {
   const { sig: _sig, batch, key_id: _key, hmac_sig, hmac_key_id, ...body } = record;
-  const of = (name: string, forged: string, ...codes: string[]): Forgery => ({
-    name,
-    forged,
-    codes,
-  });
   const unsigned: Draft = { ...body, hmac_sig, hmac_key_id };
   const changed = (members: Draft): string => written({ ...record, ...members });
+  const keys = as("key substituted");
+  const stripped = as("signature stripped");
+  const version = as("algorithm or version changed");
+  const form = as("form broken");
+  const rewrote = as("rewritten under the gate's key");
   const fine = [
-    of("signed by a key that nobody trusts", signedLine(record, THIEF), "UNKNOWN_KEY"),
-    of(
+    keys("signed by a key that nobody trusts", signedLine(record, THIEF), "UNKNOWN_KEY"),
+    keys(
       "signed by a thief in the gate's name",
       signedLine(record, THIEF, GATE_KEY.keyId),
       "BAD_SIGNATURE",
     ),
-    of("signed by an approver", signedLine(record, APPROVER_KEY), "KEY_NOT_VALID"),
-    of("without its signature", changed({ sig: undefined, batch: undefined }), "WEAK_EVIDENCE"),
-    of("without signature and key", written(unsigned), "WEAK_EVIDENCE"),
-    of("with an algorithm of its own", changed({ alg: "none" }), "UNKNOWN_MEMBER"),
-    of("of an older version", changed({ v: "stepgate.receipt/0" }), "UNKNOWN_VERSION"),
-    of("of no version", changed({ v: undefined }), "UNKNOWN_VERSION", "MALFORMED"),
-    of("of an unknown kind", signedLine({ ...record, kind: "note" }), "UNKNOWN_VERSION"),
-    of("with a null", changed({ ext: null }), "MALFORMED"),
-    of("with a fraction", changed({ ts_ms: Number(record["ts_ms"]) + 0.5 }), "MALFORMED"),
-    of("with white space", line.replace(",", ", "), "NOT_CANONICAL"),
-    of(
+    keys("signed by an approver", signedLine(record, APPROVER_KEY), "KEY_NOT_VALID"),
+    stripped(
+      "without its signature",
+      changed({ sig: undefined, batch: undefined }),
+      "WEAK_EVIDENCE",
+    ),
+    stripped("without signature and key", written(unsigned), "WEAK_EVIDENCE"),
+    version("with an algorithm of its own", changed({ alg: "none" }), "UNKNOWN_MEMBER"),
+    version("of an older version", changed({ v: "stepgate.receipt/0" }), "UNKNOWN_VERSION"),
+    version("of no version", changed({ v: undefined }), "UNKNOWN_VERSION"),
+    version("of an unknown kind", signedLine({ ...record, kind: "note" }), "UNKNOWN_VERSION"),
+    form("with a null", changed({ ext: null }), "MALFORMED"),
+    form("with a fraction", changed({ ts_ms: Number(record["ts_ms"]) + 0.5 }), "MALFORMED"),
+    form("with white space", line.replace(",", ", "), "NOT_CANONICAL"),
+    form(
       "with a member twice",
       line.replace('"gate_id":', '"gate_id":"gate-0","gate_id":'),
       "DUPLICATE_MEMBER",
     ),
-    of("with its members turned about", reversed(record), "NOT_CANONICAL"),
-    of("after a byte-order mark", `\u{feff}${line}`, "UNREADABLE"),
-    of("emptied", "", "UNREADABLE"),
-    of("wrapped in a list", `[${line}]`, "UNREADABLE"),
-    of("earlier than it was, signed by nobody", changed({ ts_ms: 1 }), "BAD_SIGNATURE"),
-    of("with `ext` from elsewhere", changed({ ext: { note: 1 } }), "BAD_SIGNATURE"),
-    of(
+    form("with its members turned about", reversed(record), "NOT_CANONICAL"),
+    form("after a byte-order mark", `\u{feff}${line}`, "UNREADABLE"),
+    form("emptied", "", "UNREADABLE"),
+    form("wrapped in a list", `[${line}]`, "UNREADABLE"),
+    rewrote("earlier than it was, signed by nobody", changed({ ts_ms: 1 }), "BAD_SIGNATURE"),
+    rewrote("with `ext` from elsewhere", changed({ ext: { note: 1 } }), "BAD_SIGNATURE"),
+    rewrote(
       "of a genesis of its own",
       signedLine({ ...record, prev: ZERO }),
       record["seq"] === 0 ? "WRONG_GENESIS" : "CHAIN_BROKEN",
     ),
   ];
-  return [...fine, ...ofKind(record, of), ...(isObject(batch) ? ofBatch(record, batch, of) : [])];
+  return [...fine, ...ofKind(record), ...(isObject(batch) ? ofBatch(record, batch) : [])];
 }
 
 const ZERO = `sha256:${"0".repeat(64)}`;
 
-type Of = (name: string, forged: string, ...codes: string[]) => Forgery;
+/** Forgeries of one attack, each by its name, its line and the codes that may be found. */
+function as(attack: Attack): (name: string, forged: string, ...codes: string[]) => Forgery {
+  return (name, forged, ...codes) => ({ attack, name, forged, codes });
+}
 
 /** What the gate's own key, stolen, cannot write into the chain. */
-function ofKind(record: JsonObject, of: Of): readonly Forgery[] {
+function ofKind(record: JsonObject): readonly Forgery[] {
   const signed = (members: Draft): string => signedLine({ ...record, ...members });
+  const of = as("rewritten under the gate's key");
+  const decided = as("decision or opening forged");
   const forgeries: Forgery[] = [];
   if (Number(record["seq"]) > 0) {
     forgeries.push(of("earlier than the record before", signed({ ts_ms: 1 }), "CHAIN_BROKEN"));
@@ -122,33 +135,37 @@ function ofKind(record: JsonObject, of: Of): readonly Forgery[] {
   }
   if (record["kind"] === "decision") {
     forgeries.push(
-      of("of another agent", signed({ agent_id: "bot-99" }), "CHAIN_BROKEN"),
-      of("of another tenant", signed({ tenant: "other" }), "CHAIN_BROKEN"),
-      of("under another policy", signed({ policy_digest: ZERO }), "POLICY_MISMATCH"),
-      of(
+      decided("of another agent", signed({ agent_id: "bot-99" }), "CHAIN_BROKEN"),
+      decided("of another tenant", signed({ tenant: "other" }), "CHAIN_BROKEN"),
+      decided("under another policy", signed({ policy_digest: ZERO }), "POLICY_MISMATCH"),
+      decided(
         "with both a denial's and an ALLOW's members",
         signed({ deny_code: "REPLAY_NONCE", decision: "ALLOW", rule: "nonce" }),
         "MALFORMED",
       ),
-      of("resuming nothing", signed({ resumes: ZERO }), "OUTCOME_MISMATCH"),
+      decided("resuming nothing", signed({ resumes: ZERO }), "OUTCOME_MISMATCH"),
     );
   }
   if (record["kind"] === "outcome")
     forgeries.push(
-      of("of an ALLOW that is not there", signed({ decision_hash: ZERO }), "OUTCOME_MISMATCH"),
+      as("outcome forged")(
+        "of an ALLOW that is not there",
+        signed({ decision_hash: ZERO }),
+        "OUTCOME_MISMATCH",
+      ),
     );
-  if (record["kind"] === "approval") forgeries.push(...ofApproval(record, of));
+  if (record["kind"] === "approval") forgeries.push(...ofApproval(record));
   if (record["kind"] === "open") {
     forgeries.push(
-      of(
+      decided(
         "under a policy that was never active",
         signed({ policy_digest: ZERO }),
         "POLICY_MISMATCH",
       ),
     );
-    forgeries.push(of("for another tenant", signed({ tenant: "other" }), "WRONG_GENESIS"));
+    forgeries.push(decided("for another tenant", signed({ tenant: "other" }), "WRONG_GENESIS"));
     forgeries.push(
-      of(
+      decided(
         "that is none",
         signed({
           kind: "context",
@@ -165,7 +182,8 @@ function ofKind(record: JsonObject, of: Of): readonly Forgery[] {
   return forgeries;
 }
 
-function ofApproval(record: JsonObject, of: Of): readonly Forgery[] {
+function ofApproval(record: JsonObject): readonly Forgery[] {
+  const of = as("approval forged");
   const said = (key: SigningKey, request = String(record["request"])): string => {
     const [log_id, sequence_id] = [String(record["log_id"]), String(record["sequence_id"])];
     const expires_ms = Number(record["expires_ms"]);
@@ -193,7 +211,8 @@ function ofApproval(record: JsonObject, of: Of): readonly Forgery[] {
 }
 
 /** Games with the place and the path of a record in its batch. */
-function ofBatch(record: JsonObject, batch: JsonObject, of: Of): readonly Forgery[] {
+function ofBatch(record: JsonObject, batch: JsonObject): readonly Forgery[] {
+  const of = as("batch path or index changed");
   const { size, index } = { size: Number(batch["size"]), index: Number(batch["index"]) };
   const path = Array.isArray(batch["path"]) ? (batch["path"] as readonly Json[]) : [];
   const game = (members: Draft): string =>
@@ -242,6 +261,7 @@ function* underOtherKeys({ log, records }: SequenceLines): Generator<Mutant> {
       "kid" in jwk && jwk.kid === first ? { ...jwk, ...more } : jwk,
     );
     yield {
+      attack: "nothing, under other keys",
       name: `under a key that is ${name}`,
       file,
       expected: { lines: [1], codes: ["KEY_NOT_VALID"] },
@@ -249,6 +269,7 @@ function* underOtherKeys({ log, records }: SequenceLines): Generator<Mutant> {
     };
   }
   yield {
+    attack: "nothing, under other keys",
     name: "under a key that is not given",
     file,
     expected: { lines: [1], codes: ["UNKNOWN_KEY"] },
@@ -267,17 +288,20 @@ function* byTheSecret({ log, records }: SequenceLines): Generator<Mutant> {
     return written;
   });
   yield {
+    attack: "rewritten with the MAC's secret",
     name: "rewritten by the secret's holder",
     file: bytesOf([...log, ...forged]),
     expected: { lines: [log.length + 1], codes: ["WEAK_EVIDENCE"] },
   };
   yield {
+    attack: "rewritten with the MAC's secret",
     name: "rewritten by the secret's holder, for a reader of MACs",
     file: bytesOf(forged),
     expected: { verdict: "OPEN" },
     trust: { require: "hmac" },
   };
   yield {
+    attack: "rewritten with the MAC's secret",
     name: "rewritten by somebody who guesses the secret",
     file: bytesOf(forged.with(1, macLine(parsed(forged[1]), HMAC_KEY_ID, Buffer.alloc(32)))),
     expected: { lines: [2], codes: ["BAD_MAC"] },
@@ -286,28 +310,72 @@ function* byTheSecret({ log, records }: SequenceLines): Generator<Mutant> {
 }
 
 /** Sound in form and signed by the gate's own key, at the right place: what the chain itself forbids. */
-function appended({ records }: SequenceLines): readonly {
-  readonly name: string;
-  readonly draft: Draft;
-  readonly codes: readonly string[];
-}[] {
+function appended({ records }: SequenceLines): readonly Appended[] {
   const all = records.map((line) => ({ record: parsed(line), hash: hashOf(line) }));
   const last = all.at(-1);
   if (last === undefined) return [];
   const sealed = all.some(({ record }) => record["sealed"] === true);
-  const bySeal = all.some(({ record }) => record["kind"] === "seal");
   const next = {
     seq: Number(last.record["seq"]) + 1,
     prev: last.hash,
     ts_ms: last.record["ts_ms"],
   };
-  const afterSeal = (code: string): string[] => [sealed ? "AFTER_SEAL" : code];
   const again = (kind: string, more: Draft = {}): readonly Draft[] =>
     all
       .filter(({ record }) => record["kind"] === kind)
-      .map(({ record }) => ({ ...record, ...more, ...next }));
-  const allows = again("decision").filter((draft) => draft["decision"] === "ALLOW");
-  const burnt = again("decision").filter(
+      .map(({ record }) => ({ ...record, ...next, ...more }));
+  const denied = all.filter(({ record }) => record["decision"] === "DENY").map(({ hash }) => hash);
+  const of = (attack: Attack, name: string, code: string) => (draft: Draft) => ({
+    attack: code === "AFTER_SEAL" ? "appended after the seal" : attack,
+    name,
+    draft,
+    codes: [code],
+  });
+  return [
+    ...again("open").map(of("decision or opening forged", "a second `open`", "CHAIN_BROKEN")),
+    ...againDecided(again("decision"), sealed),
+    ...again("outcome").map(of("outcome forged", "a second outcome", "OUTCOME_MISMATCH")),
+    ...denied.flatMap((decision_hash) =>
+      again("outcome", { decision_hash })
+        .slice(0, 1)
+        .map(of("outcome forged", "an outcome of a denial", "OUTCOME_MISMATCH")),
+    ),
+    ...(sealed
+      ? againAfterSeal(
+          all.map(({ record }) => record),
+          again,
+        )
+      : []),
+    ...again("context", { agent_id: "bot-99" }).map(
+      of("decision or opening forged", "context of another agent", "CHAIN_BROKEN"),
+    ),
+  ];
+}
+
+interface Appended {
+  readonly attack: Attack;
+  readonly name: string;
+  readonly draft: Draft;
+  readonly codes: readonly string[];
+}
+
+/** Decisions once more: an ALLOW, one that was resumed, and denials that burnt their nonce; after the seal a new ALLOW too. */
+function againDecided(decisions: readonly Draft[], sealed: boolean): readonly Appended[] {
+  const of = (what: string, code: string) => (draft: Draft) => ({
+    attack:
+      code === "AFTER_SEAL"
+        ? ("appended after the seal" as const)
+        : ("decision or opening forged" as const),
+    name: `${what} of ${String(draft["nonce"])} again`,
+    draft,
+    codes: [code],
+  });
+  const allows = decisions.filter((draft) => draft["decision"] === "ALLOW");
+  const fresh = allows.slice(0, sealed ? 1 : 0).map((draft) => ({
+    ...of("", "AFTER_SEAL")({ ...draft, nonce: "another" }),
+    name: "an ALLOW of a new call",
+  }));
+  const burnt = decisions.filter(
     ({ deny_code, resumes }) =>
       resumes === undefined &&
       deny_code !== undefined &&
@@ -315,53 +383,32 @@ function appended({ records }: SequenceLines): readonly {
         String(deny_code),
       ),
   );
-  const denied = all.filter(({ record }) => record["decision"] === "DENY").map(({ hash }) => hash);
   return [
-    ...again("open").map((draft) => ({ name: "a second `open`", draft, codes: ["CHAIN_BROKEN"] })),
+    ...fresh,
     ...allows
       .filter(({ resumes }) => resumes === undefined)
-      .map((draft) => ({
-        name: `an ALLOW of ${String(draft["nonce"])} again`,
-        draft,
-        codes: afterSeal("DUPLICATE_NONCE"),
-      })),
+      .map(of("an ALLOW", sealed ? "AFTER_SEAL" : "DUPLICATE_NONCE")),
     ...allows
       .filter(({ resumes }) => resumes !== undefined)
-      .map((draft) => ({
-        name: `a resumed ALLOW of ${String(draft["nonce"])} again`,
-        draft,
-        codes: afterSeal("OUTCOME_MISMATCH"),
-      })),
-    ...burnt.map((draft) => ({
-      name: `a denial of ${String(draft["nonce"])} again`,
-      draft,
-      codes: ["DUPLICATE_NONCE"],
-    })),
-    ...again("outcome").map((draft) => ({
-      name: "a second outcome",
-      draft,
-      codes: ["OUTCOME_MISMATCH"],
-    })),
-    ...denied.flatMap((decision_hash) =>
-      again("outcome", { decision_hash })
-        .slice(0, 1)
-        .map((draft) => ({ name: "an outcome of a denial", draft, codes: ["OUTCOME_MISMATCH"] })),
-    ),
-    ...(sealed
-      ? [...again("context"), ...again("approval"), ...(bySeal ? again("seal") : [])].map(
-          (draft) => ({
-            name: `${String(draft["kind"])} after the seal`,
-            draft,
-            codes: ["AFTER_SEAL"],
-          }),
-        )
-      : []),
-    ...again("context", { agent_id: "bot-99" }).map((draft) => ({
-      name: "context of another agent",
-      draft,
-      codes: ["CHAIN_BROKEN"],
-    })),
+      .map(of("a resumed ALLOW", sealed ? "AFTER_SEAL" : "OUTCOME_MISMATCH")),
+    ...burnt.map(of("a denial", "DUPLICATE_NONCE")),
   ];
+}
+
+/** What may never follow a seal; a second `seal` only where the first was a person's. */
+function againAfterSeal(
+  all: readonly JsonObject[],
+  again: (kind: string) => readonly Draft[],
+): readonly Appended[] {
+  const bySeal = all.some(({ kind }) => kind === "seal");
+  return [...again("context"), ...again("approval"), ...(bySeal ? again("seal") : [])].map(
+    (draft) => ({
+      attack: "appended after the seal",
+      name: `${String(draft["kind"])} after the seal`,
+      draft,
+      codes: ["AFTER_SEAL"],
+    }),
+  );
 }
 
 /** The record's members in the other order: the same object, another text. */

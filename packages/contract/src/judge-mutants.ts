@@ -1,7 +1,12 @@
 /** Puts mutants before both verifiers: core's must say what is expected, and the second one the very same. */
 import { importKeySet, type VerificationReport, createVerifier } from "@stepgate/core";
 import type { Expected, Mutant } from "./mutant.ts";
-import { type SecondReport, type SecondTrust, verifyAgain } from "./second-verifier.ts";
+import {
+  type SecondReport,
+  secondVerifier,
+  type SecondTrust,
+  verifyAgain,
+} from "./second-verifier.ts";
 
 /** Both answers to one file. */
 export interface Judged {
@@ -9,17 +14,40 @@ export interface Judged {
   readonly second: SecondReport;
 }
 
-/** Why the verifiers are not of one mind, or not of the expected one; undefined where they are. */
-export function disagreement(mutant: Mutant, sound: SecondTrust): string | undefined {
-  const { core, second } = judge(mutant.file, { ...sound, ...mutant.trust });
-  const [one, other] = [told(core), toldAgain(second)];
-  if (one !== other) return `${mutant.name}: core says ${one}, the second verifier ${other}`;
-  const fault = unexpected(mutant.expected, second);
-  return fault === undefined ? undefined : `${mutant.name}: ${fault}; said ${one}`;
+/** What came of one mutant. */
+export interface Judgement {
+  /** Its first finding, or the verdicts where there is none. */
+  readonly found: string;
+  /** Why the verifiers are not of one mind, or not of the expected one; undefined where they are. */
+  readonly fault?: string;
+}
+
+/** Judges mutants of files that are read under this trust, but where a mutant says otherwise. */
+export function mutantJudge(sound: SecondTrust): (mutant: Mutant) => Judgement {
+  const remembering = secondVerifier(sound);
+  return (mutant) => {
+    const trust = { ...sound, ...mutant.trust };
+    const core = judgeByCore(mutant.file, trust);
+    const second =
+      mutant.trust === undefined ? remembering(mutant.file) : verifyAgain(mutant.file, trust);
+    const [one, other] = [told(core), toldAgain(second)];
+    const verdicts = [...new Set(second.verdicts.values())].toSorted().join();
+    const found = second.findings[0]?.code ?? (verdicts === "" ? "nothing is left" : verdicts);
+    if (one !== other)
+      return { found, fault: `${mutant.name}: core says ${one}, the second verifier ${other}` };
+    const fault = unexpected(mutant.expected, second);
+    return fault === undefined
+      ? { found }
+      : { found, fault: `${mutant.name}: ${fault}; said ${one}` };
+  };
 }
 
 /** Reads the bytes of a file with both verifiers. */
 export function judge(file: Uint8Array, trust: SecondTrust): Judged {
+  return { core: judgeByCore(file, trust), second: verifyAgain(file, trust) };
+}
+
+function judgeByCore(file: Uint8Array, trust: SecondTrust): VerificationReport {
   const verifier = createVerifier({
     keys: importKeySet(trust.keys),
     hmacKeys: Object.fromEntries(trust.secrets ?? []),
@@ -32,7 +60,7 @@ export function judge(file: Uint8Array, trust: SecondTrust): Judged {
     from = end + 1;
   }
   if (from < file.length) verifier.unterminated();
-  return { core: verifier.report(), second: verifyAgain(file, trust) };
+  return verifier.report();
 }
 
 function unexpected(expected: Expected, { findings, verdicts }: SecondReport): string | undefined {
@@ -43,6 +71,11 @@ function unexpected(expected: Expected, { findings, verdicts }: SecondReport): s
     const verdict = [...verdicts.values()].join();
     const wanted = expected === "gone" ? "" : expected.verdict;
     return verdict === wanted ? undefined : `${verdict} instead of ${wanted}`;
+  }
+  if ("findings" in expected) {
+    const all = findings.map(({ line, code }) => `${line} ${code}`).join(", ");
+    const wanted = expected.findings.join(", ");
+    return all === wanted ? undefined : `${all || "nothing"} instead of ${wanted}`;
   }
   const { lines, codes } = expected;
   if (first !== undefined && lines.includes(first.line) && codes.includes(first.code))

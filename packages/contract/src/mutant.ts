@@ -7,16 +7,46 @@ import type { SecondTrust } from "./second-verifier.ts";
 import { GATE_KEY, type SoundFile } from "./sound-receipts.ts";
 
 /**
- * What a verifier must say: its first finding, one of `codes` at one of `lines`; or no finding and this verdict of the one
- * sequence, for nobody can know without a checkpoint; `gone` where no sequence is left to tell of.
+ * What a verifier must say: its first finding, one of `codes` at one of `lines`; or exactly these `findings`, as `line code`; or
+ * no finding and these verdicts of the sequences, for nobody can know without a checkpoint; `gone` where no sequence is left to
+ * tell of.
  */
 export type Expected =
   | { readonly lines: readonly number[]; readonly codes: readonly string[] }
+  | { readonly findings: readonly string[] }
   | { readonly verdict: string }
   | "gone";
 
+/** What was done, by the page's and the issue's list of what must not pass. */
+export type Attack =
+  | "bit flipped"
+  | "record deleted"
+  | "tail cut off"
+  | "sequence deleted"
+  | "records swapped"
+  | "record doubled"
+  | "splice between sequences"
+  | "splice between logs"
+  | "form broken"
+  | "key substituted"
+  | "algorithm or version changed"
+  | "signature stripped"
+  | "batch path or index changed"
+  | "rewritten with the MAC's secret"
+  | "rewritten under a rotated key"
+  | "rewritten under a revoked key"
+  | "rewritten under the gate's key"
+  | "appended after the seal"
+  | "outcome forged"
+  | "approval forged"
+  | "decision or opening forged"
+  | "policy record forged"
+  | "key record forged"
+  | "nothing, under other keys";
+
 /** A file that was tampered with, and what is to be found in it. */
 export interface Mutant {
+  readonly attack: Attack;
   readonly name: string;
   readonly file: Buffer;
   readonly expected: Expected;
@@ -44,6 +74,11 @@ export function sequencesOf(file: SoundFile): readonly SequenceLines[] {
 /** Lines as a file. */
 export function bytesOf(lines: readonly string[]): Buffer {
   return Buffer.from(lines.map((line) => `${line}\n`).join(""));
+}
+
+/** The verdict of a sound sequence that was not opened in the shadow. */
+export function verdictOf(records: readonly string[]): string {
+  return records.some((line) => line.includes('"sealed":true')) ? "SEALED" : "OPEN";
 }
 
 /** The record of a line of a sound file. */

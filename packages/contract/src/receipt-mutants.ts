@@ -3,12 +3,15 @@
  * what a verifier must say. Files are cut to the sequences that are touched.
  */
 import { forgedMutants } from "./forged-mutants.ts";
+import { logMutants } from "./log-mutants.ts";
 import {
+  type Attack,
   bytesOf,
   type Mutant,
   parsed,
   type SequenceLines,
   sequencesOf,
+  verdictOf,
   written,
 } from "./mutant.ts";
 import { canonicalText, type JsonObject } from "./second-json.ts";
@@ -24,11 +27,17 @@ export function* receiptMutants(file: SoundFile, other: SoundFile): Generator<Mu
     yield* movedRecords(sequence);
     yield* splices(sequence, sequences[at + 1], others[at]);
     yield* forgedMutants(sequence);
+    const [second, third] = [sequences[at + 1], sequences[at + 2]];
+    const stranger = others[at];
+    if (at % LOGS_EACH !== 0 || second === undefined || third === undefined) continue;
+    yield* logMutants([sequence, second, third], stranger);
   }
 }
 
 /** Records are moved about in every fourth sequence: each of these alone gives hundreds. */
 const EACH = 4;
+/** Of every eighth sequence and the two after it a log of its own is made, with checkpoints. */
+const LOGS_EACH = 8;
 const BITS = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /** One flip of each bit in the name and in the first, middle and last byte of every member of every sort of record. */
@@ -61,6 +70,7 @@ function flipped(
   const before = bytesOf([...log, ...records.slice(0, at)]);
   const after = bytesOf(records.slice(at + 1, at + 3));
   return {
+    attack: "bit flipped",
     name: `bit ${bit} of ${label} in record ${at}`,
     file: Buffer.concat([before, bytes, Buffer.from("\n"), after]),
     expected: { lines: [log.length + at + 1], codes: afterFlip(label, bytes, records[at] ?? "") },
@@ -110,32 +120,41 @@ function places(record: JsonObject): readonly { label: string; offset: number }[
 /** Deletions, cut tails, swaps and copies: nobody signs anything. */
 function* movedRecords(sequence: SequenceLines): Generator<Mutant> {
   const { log, records } = sequence;
-  const verdict = (kept: readonly string[]): string =>
-    kept.some((line) => line.includes('"sealed":true')) ? "SEALED" : "OPEN";
-  const of = (name: string, lines: readonly string[], at: number, code: string): Mutant => ({
+  const of = (
+    attack: Attack,
+    name: string,
+    lines: readonly string[],
+    at: number,
+    code: string,
+  ): Mutant => ({
+    attack,
     name,
     file: bytesOf([...log, ...lines]),
     expected: { lines: [log.length + at + 1], codes: [code] },
   });
-  for (const at of records.keys()) {
+  const doubled = (name: string, lines: readonly string[], at: number): Mutant =>
+    of("record doubled", name, lines, at, "DUPLICATE_SEQ");
+  for (const [at, line] of records.entries()) {
     const kept = records.toSpliced(at, 1);
-    if (at < kept.length) yield of(`record ${at} deleted`, kept, at, "GAP");
+    if (at < kept.length) yield of("record deleted", `record ${at} deleted`, kept, at, "GAP");
     const head = records.slice(0, at);
     yield {
+      attack: at === 0 ? "sequence deleted" : "tail cut off",
       name: `cut before record ${at}`,
       file: bytesOf([...log, ...head]),
-      expected: at === 0 ? "gone" : { verdict: verdict(head) },
+      expected: at === 0 ? "gone" : { verdict: verdictOf(head) },
     };
-    const line = records[at] ?? "";
-    yield of(`record ${at} twice`, records.toSpliced(at, 0, line), at + 1, "DUPLICATE_SEQ");
-    yield of(`record ${at} again at the end`, [...records, line], records.length, "DUPLICATE_SEQ");
+    yield doubled(`record ${at} twice`, records.toSpliced(at, 0, line), at + 1);
+    yield doubled(`record ${at} again at the end`, [...records, line], records.length);
     const to = (at * 7 + 5) % records.length;
     const [low, high] = [Math.min(at, to), Math.max(at, to)];
     const swapped = records.with(low, records[high] ?? "").with(high, records[low] ?? "");
-    if (low < high) yield of(`records ${low} and ${high} swapped`, swapped, low, "GAP");
+    if (low < high)
+      yield of("records swapped", `records ${low} and ${high} swapped`, swapped, low, "GAP");
   }
   const whole = bytesOf([...log, ...records]);
   yield {
+    attack: "tail cut off",
     name: "without its last line feed",
     file: whole.subarray(0, -1),
     expected: { lines: [log.length + records.length], codes: ["UNREADABLE"] },
@@ -154,6 +173,7 @@ function* splices(
     const alien = stranger?.records[at];
     if (foreign === undefined || alien === undefined) return;
     yield {
+      attack: "splice between sequences",
       name: `record ${at} from another sequence under this one's name`,
       file: bytesOf([
         ...log,
@@ -162,6 +182,7 @@ function* splices(
       expected: { lines: [log.length + at + 1], codes: ["BAD_SIGNATURE"] },
     };
     yield {
+      attack: "splice between logs",
       name: `record ${at} of the same sequence in another log`,
       file: bytesOf([...log, ...records.with(at, alien)]),
       // An `open` of another log stands by itself: it may be the next record that is found not to follow it.

@@ -57,10 +57,11 @@ function* oneOfEach(mutants: Iterable<Mutant>): Generator<{ mutant: Mutant; path
 /** Cut after the line that follows the finding: what comes later teaches nothing more. */
 function shortened(mutant: Mutant): Mutant {
   const { expected, file } = mutant;
-  if (expected === "gone" || "verdict" in expected) return mutant;
+  if (expected === "gone" || "verdict" in expected || mutant.trust?.checkpoints !== undefined)
+    return mutant;
+  const last = "lines" in expected ? Math.max(...expected.lines) : Infinity;
   let end = 0;
-  for (let line = 0; line <= Math.max(...expected.lines); line++)
-    end = file.indexOf(10, end) + 1 || file.length;
+  for (let line = 0; line <= last; line++) end = file.indexOf(10, end) + 1 || file.length;
   return { ...mutant, file: file.subarray(0, end) };
 }
 

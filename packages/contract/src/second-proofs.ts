@@ -51,8 +51,14 @@ export function signedInput(record: JsonObject): Buffer {
 
 /** A record's identity, `"sha256:" + hex`. */
 export function recordHash(record: JsonObject): string {
-  return `sha256:${sha256(Buffer.of(0), signedInput(record)).toString("hex")}`;
+  const known = HASHES.get(record);
+  if (known !== undefined) return known;
+  const hash = `sha256:${sha256(Buffer.of(0), signedInput(record)).toString("hex")}`;
+  HASHES.set(record, hash);
+  return hash;
 }
+
+const HASHES = new WeakMap<JsonObject, string>();
 
 /** What the first record of a chain names as `prev`. */
 export function genesis(logId: string, tenant: string, sequenceId: string): string {

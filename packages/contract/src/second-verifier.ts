@@ -52,30 +52,29 @@ export interface SecondReport {
 
 /** Reads the bytes of a file of receipts; see {@link SecondReport}. @throws TypeError for a checkpoint that is not to be believed. */
 export function verifyAgain(file: Uint8Array, trust: SecondTrust): SecondReport {
+  return secondVerifier(trust)(file);
+}
+
+/** {@link verifyAgain} for many files that are much alike: what a line says by itself is remembered, however often it comes. */
+export function secondVerifier(trust: SecondTrust): (file: Uint8Array) => SecondReport {
   const means = meansOf(trust);
-  const lines = splitLines(file).map((bytes, at): Line => readLine(bytes, at + 1));
-  const records = lines.flatMap(({ record }) => (record === undefined ? [] : [record]));
-  const world: World = {
-    means,
-    chains: new Map(),
-    around: {
-      keys: means.keys,
-      policies: policyStates(records),
-      origins: new Set(means.kept.map(({ origin }) => origin)),
-    },
-  };
-  const findings: SecondFinding[] = [];
-  for (const line of lines) {
-    const found = placeInChain(line, firstBroken(line, world), world);
-    if (found !== undefined) findings.push({ line: line.number, code: found });
-  }
-  findings.push(...ofCheckpoints(lines, means.kept));
-  findings.sort((one, other) => one.line - other.line);
-  return {
-    result: resultOf(lines, findings),
-    findings,
-    verdicts: verdictsOf(world),
-    open: openAllows(world),
+  const read = rememberingReader(means);
+  return (file) => {
+    const lines = splitLines(file).map((bytes, at): Line => ({ ...read(bytes), number: at + 1 }));
+    const world = worldOf(lines, means);
+    const findings: SecondFinding[] = [];
+    for (const line of lines) {
+      const code = placeInChain(line, world);
+      if (code !== undefined) findings.push({ line: line.number, code });
+    }
+    findings.push(...ofCheckpoints(lines, means.kept));
+    findings.sort((one, other) => one.line - other.line);
+    return {
+      result: resultOf(lines, findings),
+      findings,
+      verdicts: verdictsOf(world),
+      open: openAllows(world),
+    };
   };
 }
 
@@ -91,10 +90,16 @@ interface KeptHead extends LogHead {
   readonly since: number | undefined;
 }
 
-interface Line {
-  readonly number: number;
+/** A line by itself: what it says, the first rule that it breaks, and whether that comes after the question of its key. */
+interface Read {
   readonly record: JsonObject | undefined;
   readonly code: string | undefined;
+  /** The key that signed it, where nothing was found before the key's own validity is asked for. */
+  readonly key: TrustedKey | undefined;
+}
+
+interface Line extends Read {
+  readonly number: number;
 }
 
 interface World {
@@ -103,20 +108,20 @@ interface World {
   readonly around: Surroundings;
 }
 
-type Rule = readonly [
-  code: string,
-  holds: (record: JsonObject, means: Means, line: number) => boolean,
-];
+type Rule = readonly [code: string, holds: (record: JsonObject, means: Means) => boolean];
 
-/** What a line must be whatever stands around it. */
-const ALONE: readonly Rule[] = [
+/** What a line must be whatever stands around it, as far as the key that signed it. */
+const BEFORE_THE_KEY: readonly Rule[] = [
   ["UNKNOWN_VERSION", versionKnown],
   ["UNKNOWN_MEMBER", membersKnown],
   ["MALFORMED", wellFormed],
   ["WEAK_EVIDENCE", (r, m) => (m.require === "hmac" ? r["hmac_sig"] !== undefined : isSigned(r))],
   ["UNKNOWN_KEY", (r, m) => m.require === "hmac" || m.keys.has(text(r, "key_id"))],
   ["UNKNOWN_KEY", (r, m) => m.require === "ed25519" || m.secrets.has(text(r, "hmac_key_id"))],
-  ["KEY_NOT_VALID", (r, m, line) => ifSigned(r, m, (key) => mayHaveSigned(r, key, m, line))],
+];
+
+/** And what follows the question whether that key was valid. */
+const AFTER_THE_KEY: readonly Rule[] = [
   ["BAD_SIGNATURE", (r, m) => ifSigned(r, m, ({ key }) => signatureHolds(r, key))],
   ["BAD_SIGNATURE", (r) => r["kind"] !== "key" || newKeyHolds(r)],
   ["BAD_MAC", (r, m) => ifMac(r, m, (secret) => macHolds(r, secret))],
@@ -149,17 +154,41 @@ function splitLines(file: Uint8Array): readonly Uint8Array[] {
   return from === file.length ? lines : [...lines, new Uint8Array()];
 }
 
-function readLine(bytes: Uint8Array, number: number): Line {
-  const unread = (code: string): Line => ({ number, record: undefined, code });
+function worldOf(lines: readonly Line[], means: Means): World {
+  const records = lines.flatMap(({ record }) => (record === undefined ? [] : [record]));
+  const origins = new Set(means.kept.map(({ origin }) => origin));
+  const around = { keys: means.keys, policies: policyStates(records), origins };
+  return { means, chains: new Map(), around };
+}
+
+function rememberingReader(means: Means): (bytes: Uint8Array) => Read {
+  const known = new Map<string, Read>();
+  return (bytes) => {
+    const text = Buffer.from(bytes).toString("latin1");
+    const read = known.get(text) ?? readLine(bytes, means);
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(text, read);
+    return read;
+  };
+}
+
+/** In lines; of a file and some thousand mutants of it. */
+const MOST_KNOWN = 20_000;
+
+function readLine(bytes: Uint8Array, means: Means): Read {
+  const unread = (code: string): Read => ({ record: undefined, code, key: undefined });
   const decoded = decode(bytes);
   const reading = decoded === undefined ? undefined : readJson(decoded);
   if (reading === undefined || !isObject(reading.value)) return unread("UNREADABLE");
-  const canonical = canonicalText(reading.value);
-  if (canonical === undefined)
-    return unread(reading.repeats ? "DUPLICATE_MEMBER" : "NOT_CANONICAL");
+  const record = reading.value;
+  const canonical = canonicalText(record);
   const spelt = canonical === decoded ? undefined : "NOT_CANONICAL";
   const code = reading.repeats ? "DUPLICATE_MEMBER" : spelt;
-  return { number, record: reading.value, code };
+  if (canonical === undefined) return unread(code ?? "NOT_CANONICAL");
+  const before = code ?? firstBroken(BEFORE_THE_KEY, record, means);
+  if (before !== undefined) return { record, code: before, key: undefined };
+  const key = isSigned(record) ? means.keys.get(text(record, "key_id")) : undefined;
+  return { record, code: firstBroken(AFTER_THE_KEY, record, means), key };
 }
 
 function decode(bytes: Uint8Array): string | undefined {
@@ -170,14 +199,14 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-function firstBroken({ record, code, number }: Line, { means }: World): string | undefined {
-  if (record === undefined || code !== undefined) return code;
-  return ALONE.find(([, holds]) => !holds(record, means, number))?.[0];
+function firstBroken(rules: readonly Rule[], record: JsonObject, means: Means): string | undefined {
+  return rules.find(([, holds]) => !holds(record, means))?.[0];
 }
 
 /** Judges a line in its chain where nothing was found of it alone; then the chain goes on from it. */
-function placeInChain(line: Line, alone: string | undefined, world: World): string | undefined {
+function placeInChain(line: Line, world: World): string | undefined {
   const { record } = line;
+  const alone = mayHaveSigned(line, world.means) ? line.code : "KEY_NOT_VALID";
   if (record === undefined || !canBePlaced(record)) return alone;
   const chain = chainOf(record, world);
   const found = alone ?? findingIn(record, chain, world.around);
@@ -257,11 +286,12 @@ function isSigned(record: JsonObject): boolean {
 }
 
 /** No person's key, valid at that time, and not revoked, but for what was kept before it was (the signer's clock proves nothing). */
-function mayHaveSigned(record: JsonObject, key: TrustedKey, means: Means, line: number): boolean {
+function mayHaveSigned({ record, key, number }: Line, { kept }: Means): boolean {
+  if (record === undefined || key === undefined) return true;
   const { revokedFrom } = key;
-  const covered = means.kept.some(
+  const covered = kept.some(
     ({ size, since }) =>
-      line <= size && since !== undefined && revokedFrom !== undefined && since < revokedFrom,
+      number <= size && since !== undefined && revokedFrom !== undefined && since < revokedFrom,
   );
   return !key.approves && (revokedFrom === undefined || covered) && keyHolds(key, record["ts_ms"]);
 }

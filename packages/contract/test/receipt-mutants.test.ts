@@ -1,6 +1,6 @@
 /** A sample of the mutants of the sound file of 5,000 records; `node packages/contract/src/mutants-main.ts` judges them all. */
 import { beforeAll, describe, expect, test } from "vitest";
-import { disagreement, judge } from "../src/judge-mutants.ts";
+import { judge, mutantJudge } from "../src/judge-mutants.ts";
 import { bytesOf } from "../src/mutant.ts";
 import { receiptMutants } from "../src/receipt-mutants.ts";
 import { type SoundFile, soundReceipts } from "../src/sound-receipts.ts";
@@ -27,13 +27,13 @@ describe("two verifiers that share no code", () => {
   });
 
   test("say of every mutant what was done to it, and agree in each finding after it", () => {
-    const trust = { keys: file.keys, secrets: file.secrets };
+    const judged = mutantJudge({ keys: file.keys, secrets: file.secrets });
     let made = 0;
     const faults: string[] = [];
     const offset = 5;
     for (const mutant of receiptMutants(file, other)) {
       if (made++ % SAMPLED !== offset) continue;
-      const fault = disagreement(mutant, trust);
+      const { fault } = judged(mutant);
       if (fault !== undefined) faults.push(fault);
     }
     expect(made).toBeGreaterThan(10_000);

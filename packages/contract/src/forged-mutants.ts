@@ -275,6 +275,14 @@ function* underOtherKeys({ log, records }: SequenceLines): Generator<Mutant> {
     expected: { lines: [1], codes: ["UNKNOWN_KEY"] },
     trust: { keys: { keys: [] } },
   };
+  if (parsed(records[0])["hmac_sig"] === undefined) return;
+  yield {
+    attack: "nothing, under other keys",
+    name: "under a key that is not given, for a reader of MACs",
+    file: bytesOf(records),
+    expected: { lines: [1], codes: ["UNKNOWN_KEY"] },
+    trust: { keys: { keys: [] }, require: "hmac" },
+  };
 }
 
 /** The holder of the MAC's secret writes the whole sequence anew: enough for who asks for MACs, never for a stranger. */

@@ -2,8 +2,6 @@
  * Mutants of a whole log, by who deletes, moves and rewrites what the receipts alone cannot defend: each before a reader
  * without a checkpoint, who can find nothing and says so, and before one who kept two.
  */
-import { createHash } from "node:crypto";
-import type { SigningKey } from "@stepgate/core";
 import {
   type Attack,
   bytesOf,
@@ -15,8 +13,8 @@ import {
   signedLine,
   verdictOf,
 } from "./mutant.ts";
-import { treeOver } from "./second-log.ts";
 import type { SecondTrust } from "./second-verifier.ts";
+import { checkpointOf } from "./signed-notes.ts";
 import { GATE_KEY, SOUND_KEYS } from "./sound-receipts.ts";
 
 /** Every mutant of the log of three sequences, the first two of them under the earlier of two checkpoints. */
@@ -30,21 +28,6 @@ export function* logMutants(
   yield* rewritten(log);
   yield* underARevokedKey(log);
   yield* underARotatedKey(log);
-}
-
-/** A checkpoint of the log of these lines, as the page of C2SP has it: origin, size and root, signed. */
-export function checkpointOf(lines: readonly string[], key: SigningKey = GATE_KEY): string {
-  const origin = `stepgate/${String(parsed(lines[0])["log_id"])}`;
-  const root = treeOver(lines.map((line) => Buffer.from(hashOf(line).slice(7), "hex")));
-  return signedNote(`${origin}\n${lines.length}\n${root.toString("base64")}\n`, origin, key);
-}
-
-/** A signed note of this text, under this name. */
-export function signedNote(text: string, name: string, key: SigningKey): string {
-  const raw = Buffer.from(key.publicJwk.x, "base64url");
-  const id = createHash("sha256").update(`${name}\n\u0001`).update(raw).digest().subarray(0, 4);
-  const signature = key.sign(Buffer.from(text)) as Uint8Array;
-  return `${text}\n\u2014 ${name} ${Buffer.concat([id, signature]).toString("base64")}\n`;
 }
 
 interface Log {
@@ -65,7 +48,10 @@ function logOf(sequences: readonly SequenceLines[]): Log {
   const head = sequences[0]?.log ?? [];
   const records = sequences.map((one) => one.records);
   const lines = [...head, ...records.flat()];
-  const kept = (size: number): Kept => ({ size, note: checkpointOf(lines.slice(0, size)) });
+  const kept = (size: number): Kept => ({
+    size,
+    note: checkpointOf(lines.slice(0, size), GATE_KEY),
+  });
   return {
     head,
     sequences: records,

@@ -5,21 +5,20 @@
 import { parseArgs } from "node:util";
 import { judge, mutantJudge } from "./judge-mutants.ts";
 import { bytesOf } from "./mutant.ts";
-import { receiptMutants } from "./receipt-mutants.ts";
-import { soundReceipts } from "./sound-receipts.ts";
+import { receiptMutants, soundness } from "./receipt-mutants.ts";
 
 const { every, from, to } = askedFor();
-const file = await soundReceipts(200);
-const other = await soundReceipts(40, 25, "other");
+const sound = await soundness();
+const { file } = sound;
 const trust = { keys: file.keys, secrets: file.secrets };
-const sound = judge(bytesOf(file.lines), trust);
+const whole = judge(bytesOf(file.lines), trust);
 const judged = mutantJudge(trust);
 const counts = new Map<string, Map<string, number>>();
-let [made, done, wrong] = [0, 0, sound.core.findings.length + sound.second.findings.length];
+let [made, done, wrong] = [0, 0, whole.core.findings.length + whole.second.findings.length];
 let told = performance.now();
 const began = told;
 
-for (const mutant of receiptMutants(file, other)) {
+for (const mutant of receiptMutants(sound)) {
   const at = made++;
   if (at < from || at >= to || at % every !== 0) continue;
   const { found, fault } = judged(mutant);

@@ -3,6 +3,7 @@
  * what a verifier must say. Files are cut to the sequences that are touched.
  */
 import { forgedMutants } from "./forged-mutants.ts";
+import { keyMutants } from "./key-mutants.ts";
 import { logMutants } from "./log-mutants.ts";
 import {
   type Attack,
@@ -14,11 +15,42 @@ import {
   verdictOf,
   written,
 } from "./mutant.ts";
+import { type RotatedLog, rotatedLog } from "./rotated-log.ts";
 import { canonicalText, type JsonObject } from "./second-json.ts";
-import type { SoundFile } from "./sound-receipts.ts";
+import { type SoundFile, soundReceipts } from "./sound-receipts.ts";
 
-/** Every mutant of a file; `other` is a file of another log with the same sequences, or the first of them. */
-export function* receiptMutants(file: SoundFile, other: SoundFile): Generator<Mutant> {
+/** What is tampered with: a file with another of another log, of which it needs the first sequences, and a small log likewise. */
+export interface Soundness {
+  readonly file: SoundFile;
+  readonly other: SoundFile;
+  readonly log: RotatedLog;
+  readonly otherLog: RotatedLog;
+}
+
+/** The file of 5,000 records in 200 sequences, and the small log whose keys changed, each with its like of another log. */
+export async function soundness(): Promise<Soundness> {
+  return {
+    file: await soundReceipts(200),
+    other: await soundReceipts(40, 25, "other"),
+    log: await rotatedLog(),
+    otherLog: await rotatedLog("elsewhere"),
+  };
+}
+
+/** Every mutant, the many of single records first. */
+export function* receiptMutants({ file, other, log, otherLog }: Soundness): Generator<Mutant> {
+  yield* recordMutants(file, other);
+  const [sequences, others] = [sequencesOf(file), sequencesOf(other)];
+  for (let at = 0; at + 2 < sequences.length; at += LOGS_EACH) {
+    const [first, second, third] = sequences.slice(at, at + 3);
+    if (first !== undefined && second !== undefined && third !== undefined)
+      yield* logMutants([first, second, third], others[at]);
+  }
+  yield* keyMutants(log, otherLog);
+}
+
+/** Mutants of records in one sequence each, as a reader finds them without a checkpoint. */
+export function* recordMutants(file: SoundFile, other: SoundFile): Generator<Mutant> {
   const sequences = sequencesOf(file);
   const others = sequencesOf(other);
   yield* bitFlips(sequences);
@@ -27,10 +59,6 @@ export function* receiptMutants(file: SoundFile, other: SoundFile): Generator<Mu
     yield* movedRecords(sequence);
     yield* splices(sequence, sequences[at + 1], others[at]);
     yield* forgedMutants(sequence);
-    const [second, third] = [sequences[at + 1], sequences[at + 2]];
-    const stranger = others[at];
-    if (at % LOGS_EACH !== 0 || second === undefined || third === undefined) continue;
-    yield* logMutants([sequence, second, third], stranger);
   }
 }
 

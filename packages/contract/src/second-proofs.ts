@@ -70,7 +70,7 @@ export function genesis(logId: string, tenant: string, sequenceId: string): stri
 export function signatureHolds(record: JsonObject, key: KeyObject): boolean {
   const batch = record["batch"];
   if (!isObject(batch)) return signed(signedInput(record), record["sig"], key);
-  const root = batchRoot(record, batch);
+  const root = batchRoot(record);
   if (root === undefined) return false;
   const text = `stepgate.batch/1\n${String(record["log_id"])}\n${String(batch["size"])}\n${root.toString("hex")}`;
   return signed(Buffer.from(text), batch["sig"], key);
@@ -85,13 +85,19 @@ export function macHolds(record: JsonObject, secret: KeyObject): boolean {
 
 /** Whether the approver's key signed this approval's statement. */
 export function approvalHolds(record: JsonObject, key: KeyObject): boolean {
-  const { log_id, sequence_id, request, verdict, expires_ms } = record;
+  return signed(Buffer.from(approvalText(record)), record["approver_sig"], key);
+}
+
+/** What an approver signs. */
+export function approvalText({
+  log_id,
+  sequence_id,
+  request,
+  verdict,
+  expires_ms,
+}: JsonObject): string {
   const statement = canonicalText({ log_id, sequence_id, request, verdict, expires_ms });
-  return signed(
-    Buffer.from(`stepgate.approval/1\n${statement ?? ""}`),
-    record["approver_sig"],
-    key,
-  );
+  return `stepgate.approval/1\n${statement ?? ""}`;
 }
 
 /** Whether a key record's new key signed that it is held. */
@@ -112,7 +118,10 @@ export function thumbprint({ crv = null, kty = null, x = null }: JsonObject): st
   return sha256(Buffer.from(canonicalText({ crv, kty, x }) ?? "")).toString("base64url");
 }
 
-function batchRoot(record: JsonObject, batch: JsonObject): Buffer | undefined {
+/** The root that a record and its batch's path lead to; undefined where it is in no batch, or leads nowhere. */
+export function batchRoot(record: JsonObject): Buffer | undefined {
+  const batch = record["batch"];
+  if (!isObject(batch)) return undefined;
   const path = (Array.isArray(batch["path"]) ? batch["path"] : []).map((item: Json) =>
     Buffer.from(String(item), "hex"),
   );

@@ -90,12 +90,14 @@ interface KeptHead extends LogHead {
   readonly since: number | undefined;
 }
 
-/** A line by itself: what it says, the first rule that it breaks, and whether that comes after the question of its key. */
+/** A line by itself: what it says, and the first rule that it breaks. */
 interface Read {
   readonly record: JsonObject | undefined;
   readonly code: string | undefined;
   /** The key that signed it, where nothing was found before the key's own validity is asked for. */
   readonly key: TrustedKey | undefined;
+  /** What is found once its signature, and its batch, are believed. */
+  readonly later?: string | undefined;
 }
 
 interface Line extends Read {
@@ -104,6 +106,8 @@ interface Line extends Read {
 
 interface World {
   readonly means: Means;
+  /** What was seen of each batch. */
+  readonly batches: Map<string, JsonObject[]>;
   readonly chains: Map<string, Chain>;
   readonly around: Surroundings;
 }
@@ -116,13 +120,17 @@ const BEFORE_THE_KEY: readonly Rule[] = [
   ["UNKNOWN_MEMBER", membersKnown],
   ["MALFORMED", wellFormed],
   ["WEAK_EVIDENCE", (r, m) => (m.require === "hmac" ? r["hmac_sig"] !== undefined : isSigned(r))],
-  ["UNKNOWN_KEY", (r, m) => m.require === "hmac" || m.keys.has(text(r, "key_id"))],
+  ["UNKNOWN_KEY", (r, m) => !isSigned(r) || m.keys.has(text(r, "key_id"))],
   ["UNKNOWN_KEY", (r, m) => m.require === "ed25519" || m.secrets.has(text(r, "hmac_key_id"))],
 ];
 
-/** And what follows the question whether that key was valid. */
-const AFTER_THE_KEY: readonly Rule[] = [
+/** What follows the question whether that key was valid. */
+const OF_THE_SIGNATURE: readonly Rule[] = [
   ["BAD_SIGNATURE", (r, m) => ifSigned(r, m, ({ key }) => signatureHolds(r, key))],
+];
+
+/** And what follows the question what else stands in its batch. */
+const AFTER_THE_SIGNATURE: readonly Rule[] = [
   ["BAD_SIGNATURE", (r) => r["kind"] !== "key" || newKeyHolds(r)],
   ["BAD_MAC", (r, m) => ifMac(r, m, (secret) => macHolds(r, secret))],
 ];
@@ -158,7 +166,7 @@ function worldOf(lines: readonly Line[], means: Means): World {
   const records = lines.flatMap(({ record }) => (record === undefined ? [] : [record]));
   const origins = new Set(means.kept.map(({ origin }) => origin));
   const around = { keys: means.keys, policies: policyStates(records), origins };
-  return { means, chains: new Map(), around };
+  return { means, batches: new Map(), chains: new Map(), around };
 }
 
 function rememberingReader(means: Means): (bytes: Uint8Array) => Read {
@@ -188,7 +196,12 @@ function readLine(bytes: Uint8Array, means: Means): Read {
   const before = code ?? firstBroken(BEFORE_THE_KEY, record, means);
   if (before !== undefined) return { record, code: before, key: undefined };
   const key = isSigned(record) ? means.keys.get(text(record, "key_id")) : undefined;
-  return { record, code: firstBroken(AFTER_THE_KEY, record, means), key };
+  return {
+    record,
+    code: firstBroken(OF_THE_SIGNATURE, record, means),
+    key,
+    later: firstBroken(AFTER_THE_SIGNATURE, record, means),
+  };
 }
 
 function decode(bytes: Uint8Array): string | undefined {
@@ -206,13 +219,52 @@ function firstBroken(rules: readonly Rule[], record: JsonObject, means: Means): 
 /** Judges a line in its chain where nothing was found of it alone; then the chain goes on from it. */
 function placeInChain(line: Line, world: World): string | undefined {
   const { record } = line;
-  const alone = mayHaveSigned(line, world.means) ? line.code : "KEY_NOT_VALID";
+  const alone = foundAlone(line, world);
   if (record === undefined || !canBePlaced(record)) return alone;
   const chain = chainOf(record, world);
   const found = alone ?? findingIn(record, chain, world.around);
   if (found !== undefined) chain.found.add(found);
   goOn(record, chain);
   return found;
+}
+
+function foundAlone(line: Line, { means, batches }: World): string | undefined {
+  const { record, code, key, later } = line;
+  if (!mayHaveSigned(line, means)) return "KEY_NOT_VALID";
+  if (code !== undefined || record === undefined) return code;
+  const fits = key === undefined || takesItsSeat(record, batches);
+  return fits ? later : "BAD_SIGNATURE";
+}
+
+/** One gate, and one record of a sequence but for an `open` and the decision after it. The batch is known by its signature. */
+function takesItsSeat(record: JsonObject, batches: Map<string, JsonObject[]>): boolean {
+  const batch = record["batch"];
+  if (!isObject(batch)) return true;
+  const id = `${text(record, "key_id")} ${text(batch, "sig")}`;
+  const seated = batches.get(id) ?? [];
+  batches.set(id, seated);
+  if (seated.some((other) => other["gate_id"] !== record["gate_id"])) return false;
+  const own = seated.filter((other) => other["sequence_id"] === record["sequence_id"]);
+  const again = own.some((other) => recordHash(other) === recordHash(record));
+  const [other] = own;
+  if (!again && other !== undefined && (own.length > 1 || !areOpening(other, record))) return false;
+  if (!again) seated.push(record);
+  return true;
+}
+
+function areOpening(one: JsonObject, other: JsonObject): boolean {
+  const [open, decision] = one["kind"] === "open" ? [one, other] : [other, one];
+  return (
+    open["kind"] === "open" &&
+    decision["kind"] === "decision" &&
+    decision["seq"] === 1 &&
+    indexOf(open) < indexOf(decision)
+  );
+}
+
+function indexOf(record: JsonObject): number {
+  const batch = record["batch"];
+  return isObject(batch) ? Number(batch["index"]) : -1;
 }
 
 function canBePlaced(record: JsonObject): boolean {

@@ -2,21 +2,19 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { judge, mutantJudge } from "../src/judge-mutants.ts";
 import { bytesOf } from "../src/mutant.ts";
-import { receiptMutants } from "../src/receipt-mutants.ts";
-import { type SoundFile, soundReceipts } from "../src/sound-receipts.ts";
+import { receiptMutants, type Soundness, soundness } from "../src/receipt-mutants.ts";
 
 // A prime: eight bits of each byte and 25 records of each sequence all have their turn.
 const SAMPLED = 37;
-let file: SoundFile;
-let other: SoundFile;
+let sound: Soundness;
 
 beforeAll(async () => {
-  file = await soundReceipts(200);
-  other = await soundReceipts(40, 25, "other");
+  sound = await soundness();
 }, 120_000);
 
 describe("two verifiers that share no code", () => {
   test("find nothing in 5,000 records of 200 sequences, and give them one verdict", () => {
+    const { file } = sound;
     expect(file.lines.filter((line) => !line.includes('"@log"'))).toHaveLength(5_000);
     const { core, second } = judge(bytesOf(file.lines), { keys: file.keys, secrets: file.secrets });
     expect([core.result, core.findings, second.findings]).toEqual(["sound", [], []]);
@@ -27,11 +25,12 @@ describe("two verifiers that share no code", () => {
   });
 
   test("say of every mutant what was done to it, and agree in each finding after it", () => {
+    const { file } = sound;
     const judged = mutantJudge({ keys: file.keys, secrets: file.secrets });
     let made = 0;
     const faults: string[] = [];
     const offset = 5;
-    for (const mutant of receiptMutants(file, other)) {
+    for (const mutant of receiptMutants(sound)) {
       if (made++ % SAMPLED !== offset) continue;
       const { fault } = judged(mutant);
       if (fault !== undefined) faults.push(fault);

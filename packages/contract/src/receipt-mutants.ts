@@ -2,6 +2,7 @@
  * Mutants of a sound file of receipts: what an attacker without keys, a thief of one, and an operator could do to it, each with
  * what a verifier must say. Files are cut to the sequences that are touched.
  */
+import { batchMutants } from "./batch-mutants.ts";
 import { forgedMutants } from "./forged-mutants.ts";
 import { keyMutants } from "./key-mutants.ts";
 import { logMutants } from "./log-mutants.ts";
@@ -47,6 +48,7 @@ export function* receiptMutants({ file, other, log, otherLog }: Soundness): Gene
       yield* logMutants([first, second, third], others[at]);
   }
   yield* keyMutants(log, otherLog);
+  yield* batchMutants(log);
 }
 
 /** Mutants of records in one sequence each, as a reader finds them without a checkpoint. */

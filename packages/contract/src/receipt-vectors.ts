@@ -1,5 +1,6 @@
 /** The published vectors of receipts: small files made with test keys, the same bytes in every run, for verifiers in any language. */
 import { canonicalize } from "@stepgate/core";
+import { batchMutants } from "./batch-mutants.ts";
 import { judge } from "./judge-mutants.ts";
 import { bytesOf, hashOf, type Mutant, parsed, sequencesOf } from "./mutant.ts";
 import { keyMutants } from "./key-mutants.ts";
@@ -20,7 +21,11 @@ export interface VectorFile {
 export async function receiptVectors(): Promise<readonly VectorFile[]> {
   const [file, other] = [await soundReceipts(8), await soundReceipts(8, 25, "other")];
   const [log, otherLog] = [await rotatedLog(), await rotatedLog("elsewhere")];
-  const mutants = [...oneOfEach(recordMutants(file, other)), ...keyMutants(log, otherLog)];
+  const mutants = [
+    ...oneOfEach(recordMutants(file, other)),
+    ...keyMutants(log, otherLog),
+    ...batchMutants(log),
+  ];
   const negatives = mutants.map((mutant, at) => ({ mutant, path: pathOf(mutant.name, at + 1) }));
   const secrets = Object.fromEntries(
     [...file.secrets].map(([id, secret]) => [id, Buffer.from(secret).toString("hex")]),

@@ -10,7 +10,7 @@ import {
   type Receipt,
 } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
-import { receiptMutants } from "./receipt-mutants.ts";
+import { recordMutants } from "./receipt-mutants.ts";
 import { GATE_KEY, SOUND_KEYS, SOUND_SECRETS, soundReceipts } from "./sound-receipts.ts";
 import type { SecondTrust } from "./second-verifier.ts";
 import { testKey, testRandom, testSecret } from "./test-keys.ts";
@@ -54,7 +54,7 @@ function publishedVectors(): readonly VerificationCase[] {
 }
 
 async function sampledMutants(every: number): Promise<readonly VerificationCase[]> {
-  const mutants = receiptMutants(await soundReceipts(8), await soundReceipts(8, 25, "other"));
+  const mutants = recordMutants(await soundReceipts(8), await soundReceipts(8, 25, "other"));
   return [...mutants]
     .filter((_, at) => at % every === 0)
     .map(({ name, file, trust }) => fileCase(name, file, { ...SOUND_TRUST, ...trust }));

@@ -90,8 +90,21 @@ export function isNonce(text: unknown): text is string {
 const IDENTIFIER_FORM = "1 to 200 of A-Z a-z 0-9 . _ : @ / -, beginning with a letter or digit";
 const NAME_FORM = "1 to 128 of A-Z a-z 0-9 . _ : -";
 
+type Name =
+  | "sequence_id"
+  | "function"
+  | "action_type"
+  | "step"
+  | "tool"
+  | "args"
+  | "nonce"
+  | "ts_ms"
+  | "attempt"
+  | "agent_id"
+  | "tenant";
+
 /** The members in the order in which a fault is named, each with its form. */
-const FORMS: readonly (readonly [name: string, form: RegExp | null, says: string])[] = [
+const FORMS: readonly (readonly [name: Name, form: RegExp | null, says: string])[] = [
   ["sequence_id", IDENTIFIER, IDENTIFIER_FORM],
   ["function", NAME, NAME_FORM],
   ["action_type", NAME, NAME_FORM],
@@ -104,7 +117,25 @@ const FORMS: readonly (readonly [name: string, form: RegExp | null, says: string
   ["agent_id", IDENTIFIER, IDENTIFIER_FORM],
   ["tenant", IDENTIFIER, IDENTIFIER_FORM],
 ];
-const MEMBERS: ReadonlySet<string> = new Set(FORMS.map(([name]) => name));
+
+/** What the input has under each name. One that is `undefined` is there, and at fault. */
+type Members = Record<Name, unknown>;
+/** In place of a value: the input has no such member. */
+const ABSENT = Symbol("absent");
+/** One shape for all inputs, whatever they have and in which order. */
+const NONE: Readonly<Members> = {
+  sequence_id: ABSENT,
+  function: ABSENT,
+  action_type: ABSENT,
+  step: ABSENT,
+  tool: ABSENT,
+  args: ABSENT,
+  nonce: ABSENT,
+  ts_ms: ABSENT,
+  attempt: ABSENT,
+  agent_id: ABSENT,
+  tenant: ABSENT,
+};
 
 /**
  * Reads untrusted input once: each member is looked at a single time, and `args` are copied, before this returns.
@@ -133,115 +164,132 @@ interface Args {
   readonly copy: JsonObject;
 }
 
-function read(input: unknown, filling: Filling): ActionRequest | InvalidRequest {
-  if (typeof input !== "object" || input === null || Array.isArray(input)) {
-    return {
-      member: "",
-      message: "the request must be an object",
-      wellFormed: {},
-      ownerKnown: false,
-    };
-  }
-  const members = new Map<string, unknown>();
-  // Values are read for members of a request alone, each once: what others hold is nobody's business.
-  for (const name of Object.keys(input))
-    members.set(name, MEMBERS.has(name) ? (input as Record<string, unknown>)[name] : undefined);
-  if (!members.has("nonce")) members.set("nonce", filling.random());
-  if (!members.has("attempt")) members.set("attempt", filling.random());
-  if (!members.has("ts_ms")) members.set("ts_ms", filling.now);
-
-  const wellFormed: Record<string, string | number> = {};
-  let fault: { readonly member: string; readonly message: string } | undefined;
-  let args: Args = { text: "{}", copy: {} };
-  for (const [name, form, says] of FORMS) {
-    const message = faultOf(name, form, says, members, wellFormed, (kept) => (args = kept));
-    if (message !== undefined) fault ??= { member: name, message };
-  }
-  for (const name of [...members.keys()].sort()) {
-    if (!MEMBERS.has(name))
-      fault ??= {
-        member: printable(name),
-        message: `${printable(name)} is no member of a request`,
-      };
-  }
-  const ownerKnown = ["agent_id", "tenant"].every(
-    (name) => !members.has(name) || name in wellFormed,
-  );
-  if (fault !== undefined) return { ...fault, wellFormed, ownerKnown };
-  return build(wellFormed, args);
+interface Fault {
+  readonly member: string;
+  readonly message: string;
 }
 
-/** Why one member is at fault; `undefined` where it is not, or is absent and may be. */
-function faultOf(
-  name: string,
-  form: RegExp | null,
-  says: string,
-  members: ReadonlyMap<string, unknown>,
-  wellFormed: Record<string, string | number>,
-  keepArgs: (args: Args) => void,
-): string | undefined {
-  if (!members.has(name)) return absenceFault(name, members);
-  const value = members.get(name);
-  if (name === "args") return argsFault(value, keepArgs);
-  if (name === "ts_ms") {
-    if (!Number.isSafeInteger(value)) return `${name} must be ${says}`;
-  } else if (typeof value !== "string" || !form?.test(value)) {
-    return `${name} must be ${says}`;
+function read(input: unknown, filling: Filling): ActionRequest | InvalidRequest {
+  if (typeof input !== "object" || input === null || Array.isArray(input))
+    return invalid(NONE, { member: "", message: "the request must be an object" });
+  const members = { ...NONE };
+  let stranger: string | undefined;
+  // Values are read for members of a request alone, each once: what others hold is nobody's business.
+  for (const name of Object.keys(input)) {
+    if (isName(name)) members[name] = (input as Record<string, unknown>)[name];
+    else if (stranger === undefined || name < stranger) stranger = name;
   }
-  wellFormed[name] = value as string | number;
-  if (
-    name === "tool" &&
-    (members.has("function") || members.has("action_type") || members.has("step"))
-  ) {
-    return "tool excludes function, action_type and step";
+  if (members.nonce === ABSENT) members.nonce = filling.random();
+  if (members.attempt === ABSENT) members.attempt = filling.random();
+  if (members.ts_ms === ABSENT) members.ts_ms = filling.now;
+  const args = members.args === ABSENT ? { text: "{}", copy: {} } : readArgs(members.args);
+  const fault = firstFault(members, args) ?? strangerFault(stranger);
+  if (fault !== undefined) return invalid(members, fault);
+  return "copy" in args ? build(members, args) : invalid(members, args);
+}
+
+function isName(name: string): name is Name {
+  return Object.hasOwn(NONE, name);
+}
+
+function readArgs(value: unknown): Args | Fault {
+  const member = "args";
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return { member, message: "args must be a JSON object" };
+  try {
+    const { text, copy } = canonicalCopy(value, ARGS_LIMITS);
+    // The copy of an object is an object.
+    return { text, copy: copy as JsonObject };
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    const dot = error.path === "" || error.path.startsWith("[") ? "" : ".";
+    return { member, message: `args${dot}${error.path}: ${error.reason}` };
+  }
+}
+
+function firstFault(members: Members, args: Args | Fault): Fault | undefined {
+  for (const [member, form, says] of FORMS) {
+    if (member === "args") {
+      if ("message" in args) return args;
+      continue;
+    }
+    const message = faultOf(members, member, form, says);
+    if (message !== undefined) return { member, message };
   }
   return undefined;
 }
 
-function absenceFault(name: string, members: ReadonlyMap<string, unknown>): string | undefined {
+/** Why one member is at fault; `undefined` where it is not, or is absent and may be. */
+function faultOf(
+  members: Members,
+  name: Name,
+  form: RegExp | null,
+  says: string,
+): string | undefined {
+  const value = members[name];
+  if (value === ABSENT) return absenceFault(name, members);
+  if (!fits(value, form)) return `${name} must be ${says}`;
+  const { function: fn, action_type, step } = members;
+  if (name === "tool" && (fn !== ABSENT || action_type !== ABSENT || step !== ABSENT))
+    return "tool excludes function, action_type and step";
+  return undefined;
+}
+
+/** A text of this form; without one, a time. */
+function fits(value: unknown, form: RegExp | null): boolean {
+  return form === null
+    ? Number.isSafeInteger(value)
+    : typeof value === "string" && form.test(value);
+}
+
+function absenceFault(name: Name, members: Members): string | undefined {
   if (name === "sequence_id") return "sequence_id is required";
-  if (members.has("tool")) return undefined;
+  if (members.tool !== ABSENT) return undefined;
   if (name === "function") return "function is required, unless tool is given";
   if (name === "action_type") return "action_type is required with function";
   return undefined;
 }
 
-function argsFault(value: unknown, keepArgs: (args: Args) => void): string | undefined {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    return "args must be a JSON object";
-  try {
-    const { text, copy } = canonicalCopy(value, ARGS_LIMITS);
-    // The copy of an object is an object.
-    keepArgs({ text, copy: copy as JsonObject });
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-    const dot = error.path === "" || error.path.startsWith("[") ? "" : ".";
-    return `args${dot}${error.path}: ${error.reason}`;
-  }
+function strangerFault(name: string | undefined): Fault | undefined {
+  if (name === undefined) return undefined;
+  const member = printable(name);
+  return { member, message: `${member} is no member of a request` };
 }
 
-function build(found: Readonly<Record<string, string | number>>, args: Args): ActionRequest {
-  const text = (name: string): string => String(found[name]);
-  const call: CallForm =
-    found["tool"] === undefined
-      ? {
-          function: text("function"),
-          action_type: text("action_type"),
-          ...(found["step"] === undefined ? {} : { step: text("step") }),
-        }
-      : { tool: text("tool") };
-  return {
-    sequence_id: text("sequence_id"),
-    call,
-    args: args.copy,
-    argsText: args.text,
-    nonce: text("nonce"),
-    ts_ms: Number(found["ts_ms"]),
-    attempt: text("attempt"),
-    ...(found["agent_id"] === undefined ? {} : { agent_id: text("agent_id") }),
-    ...(found["tenant"] === undefined ? {} : { tenant: text("tenant") }),
+function invalid(members: Readonly<Members>, fault: Fault): InvalidRequest {
+  const wellFormed: Record<string, string | number> = {};
+  for (const [name, form] of FORMS)
+    if (name !== "args" && fits(members[name], form))
+      wellFormed[name] = members[name] as string | number;
+  const ownerKnown = (["agent_id", "tenant"] as const).every(
+    (name) => members[name] === ABSENT || name in wellFormed,
+  );
+  return { ...fault, wellFormed, ownerKnown: members !== NONE && ownerKnown };
+}
+
+function build(members: Members, { text: argsText, copy: args }: Args): ActionRequest {
+  const { agent_id, tenant } = members;
+  const request = {
+    sequence_id: String(members.sequence_id),
+    call: callOf(members),
+    args,
+    argsText,
+    nonce: String(members.nonce),
+    ts_ms: Number(members.ts_ms),
+    attempt: String(members.attempt),
   };
+  if (agent_id === ABSENT && tenant === ABSENT) return request;
+  return {
+    ...request,
+    ...(agent_id === ABSENT ? {} : { agent_id: String(agent_id) }),
+    ...(tenant === ABSENT ? {} : { tenant: String(tenant) }),
+  };
+}
+
+function callOf({ tool, function: fn, action_type, step }: Members): CallForm {
+  if (tool !== ABSENT) return { tool: String(tool) };
+  const call = { function: String(fn), action_type: String(action_type) };
+  return step === ABSENT ? call : { ...call, step: String(step) };
 }
 
 /** A member name as a rule may print it: receipts hold ASCII only. */

@@ -164,7 +164,7 @@ function writeObject(object: object, walk: Walk, depth: number): string {
   if (walk.limits.keys !== undefined && walk.keys > walk.limits.keys) {
     throw refuse(`more than ${walk.limits.keys} members`, walk);
   }
-  if (!areSorted(names)) names.sort();
+  if (!areSorted(names)) sortNames(names);
   // Braces, commas and colons.
   spend(Math.max(2, 2 * names.length + 1), walk);
   const copies: Record<string, Json> = {};
@@ -187,6 +187,20 @@ function areSorted(names: readonly string[]): boolean {
   for (let i = 1; i < names.length; i++)
     if ((names[i - 1] as string) > (names[i] as string)) return false;
   return true;
+}
+
+/** What is sorted by the platform is first copied, several times its size: few names are put in order where they are. */
+function sortNames(names: string[]): void {
+  if (names.length > 16) {
+    names.sort();
+    return;
+  }
+  for (let i = 1; i < names.length; i++) {
+    const name = names[i] as string;
+    let at = i;
+    for (; at > 0 && (names[at - 1] as string) > name; at--) names[at] = names[at - 1] as string;
+    names[at] = name;
+  }
 }
 
 /** Defines a member of any name, `__proto__` too, as JSON means it. */

@@ -10,7 +10,7 @@ import { admitNonce, type NonceAdmission } from "./nonce.ts";
 import type { CallMembers, Effects } from "./receipt.ts";
 import { brokenConstraint, forbiddenBy } from "./selector.ts";
 import { isAccepting, isNaturalEnd, stateAfter } from "./sequence.ts";
-import { conditionsOf, type NonceUse, type SequenceState } from "./sequence-state.ts";
+import { callOf, conditionsOf, type NonceUse, type SequenceState } from "./sequence-state.ts";
 import type { CounterStep } from "./store.ts";
 
 /** What of a well-formed request is decided on. */
@@ -72,12 +72,16 @@ export function decide(
     seal(policy, state, time, resumed) ??
     match.refusal;
   const history = historyOf(nonce);
-  if (refusal !== undefined)
-    return { ...history, refusal, call: match.call, seals: false, counters: [] };
+  const { call } = match;
+  if (refusal !== undefined) return { ...history, refusal, call, seals: false, counters: [] };
+  const conditions = conditionsOf(policy, call);
+  // Of most calls there is no more to say, and it is said at once.
+  if (conditions.length === 0 && nonce.kind === "fresh")
+    return { call, seals: match.seals, counters: [] };
   const back = { counted: resumed !== undefined, denial: approvedDenial(nonce) };
-  const judgement = grounds && judge(conditionsOf(policy, match.call), state, grounds, time, back);
+  const judgement = grounds && judge(conditions, state, grounds, time, back);
   const seals = match.seals && resumed === undefined && judgement?.refusal === undefined;
-  return { ...history, counters: [], ...judgement, call: match.call, seals };
+  return { ...history, counters: [], ...judgement, call, seals };
 }
 
 /** Tools that would pass the order and the map in this state, arguments aside. */
@@ -160,14 +164,14 @@ function matchTool(
 ): Match {
   const tool = policy.tools.get(name);
   if (tool === undefined) return deny("NO_POLICY_MATCH", "tools", { tool: name });
-  const audience = tool.audience === undefined ? {} : { audience: tool.audience };
   let first: Match | undefined;
   for (const candidate of tool.functions) {
     // A call that comes back is the call that it was.
     if (resumed !== undefined && resumed.allowedAs !== candidate) continue;
     const fn = policy.functions.get(candidate);
     if (fn === undefined) continue;
-    const members = { ...callOf(fn, tool.action), ...audienceOf(fn), tool: name, ...audience };
+    const audience = tool.audience ?? fn.audience;
+    const members = callAs(fn, tool.action, fn.step, name, audience);
     const match = matchFunction(policy, state, fn, tool.action, resumed, members);
     if (match.refusal === undefined) return match;
     first ??= match;
@@ -185,7 +189,7 @@ function matchExplicit(
   const asked = { function: name, action_type, ...(step === undefined ? {} : { step }) };
   const fn = policy.functions.get(name);
   if (fn === undefined) return deny("NO_POLICY_MATCH", "functions", asked);
-  const members = { ...callOf(fn, action_type), ...audienceOf(fn), ...asked };
+  const members = callAs(fn, action_type, step ?? fn.step, undefined, fn.audience);
   // Otherwise the explicit form would walk past every check that stands on the tool.
   if (policy.toolPairs.has(`${name}\n${action_type}`))
     return deny("NO_POLICY_MATCH", "tools", members);
@@ -237,13 +241,14 @@ function notAllowed(
   return fn.actions.has(action) ? undefined : `functions.${fn.name}.actions`;
 }
 
-function callOf(fn: CompiledFunction, action: string): CallMembers {
-  const step = fn.step === undefined ? {} : { step: fn.step };
-  return { ...step, function: fn.name, action_type: action };
-}
-
-function audienceOf(fn: CompiledFunction): CallMembers {
-  return fn.audience === undefined ? {} : { audience: fn.audience };
+function callAs(
+  fn: CompiledFunction,
+  action_type: string,
+  step: string | undefined,
+  tool: string | undefined,
+  audience: string | undefined,
+): CallMembers {
+  return callOf({ step, function: fn.name, action_type, tool, audience });
 }
 
 function refuse(code: DenyCode, rule: string): Refusal {

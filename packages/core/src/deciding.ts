@@ -10,20 +10,21 @@ import {
 import { approvalRequest } from "./approval-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
 import { decide, type Refusal, type Verdict } from "./decide.ts";
-import type { Decision, Deny, DenyCode, Earlier } from "./decision.ts";
+import type { Allow, Decision, Deny, DenyCode, Earlier } from "./decision.ts";
 import { denialMessage } from "./denial-message.ts";
 import { argsDigest, argsKey } from "./digest.ts";
 import { GateError } from "./errors.ts";
 import { type GateSetup, RESERVED_PLACES } from "./gate-parts.ts";
+import type { Grounds } from "./conditions.ts";
 import { gatherGrounds } from "./grounds.ts";
 import type { Now, Plan } from "./ledger.ts";
 import { isSameCall } from "./nonce.ts";
-import { impliedOpening, ownerOf } from "./opening.ts";
+import { impliedOpening } from "./opening.ts";
 import { type CallMembers, type DecisionReceipt, type OpenReceipt, recordHash } from "./receipt.ts";
 import type { Draft } from "./record-writer.ts";
 import { stepsAfter } from "./sequence.ts";
 import {
-  attemptKey,
+  answeredAt,
   denialsInSecond,
   type NonceUse,
   type SequenceState,
@@ -58,29 +59,54 @@ function decideRequest(
   request: ActionRequest,
   unrecorded: Map<string, number>,
 ): Promise<Decision> {
-  return setup.ledger.transact(request.sequence_id, async (known, now) => {
-    if (known === undefined && !setup.autoOpen)
+  const call = callDigest(setup, request);
+  return setup.ledger.transact(request.sequence_id, (known, now) => {
+    const asked: Asked = { setup, request, call, now, unrecorded };
+    if (known !== undefined) return planRequest(asked, known);
+    if (!setup.autoOpen)
       return answerOnly(invalid("sequence_id", "the sequence was not opened by its host"));
-    const opening =
-      known === undefined
-        ? impliedOpening(setup, request.sequence_id, request, now.record)
-        : undefined;
-    const state = known ?? opening?.state;
-    if (state === undefined) return answerOnly(unavailablePolicy());
-    const stranger = strangerTo(state.opened, request);
-    if (stranger !== undefined)
-      return answerOnly(invalid(stranger, `the sequence belongs to another ${stranger}`));
-    const call = callDigest(setup, request);
-    const seq = state.attempts?.get(attemptKey(request.attempt, request.nonce));
-    const answered =
-      seq === undefined ? undefined : await answeredBefore(setup, state, request, call, seq);
-    if (answered !== undefined)
-      return ofNow(toDecision(setup, request, answered, call, state, earlierThan(state, answered)));
-    const plan = await planDecision(setup, state, request, call, now, unrecorded);
-    return opening === undefined
-      ? plan
-      : { ...plan, drafts: plan.drafts.length === 0 ? [] : [opening.draft, ...plan.drafts] };
+    const opening = impliedOpening(setup, request.sequence_id, request, now.record);
+    return opening === undefined ? answerOnly(unavailablePolicy()) : planFirst(asked, opening);
   });
+}
+
+/** A request that is to be answered now. */
+interface Asked {
+  readonly setup: GateSetup;
+  readonly request: ActionRequest;
+  readonly call: CallDigest;
+  readonly now: Now;
+  readonly unrecorded: Map<string, number>;
+}
+
+/** The first request of a sequence: what it meets is recorded with it. */
+async function planFirst(
+  asked: Asked,
+  { draft, state }: { readonly draft: Draft; readonly state: SequenceState },
+): Promise<Plan<Decision>> {
+  const plan = await planRequest(asked, state);
+  return plan.drafts.length === 0 ? plan : { ...plan, drafts: [draft, ...plan.drafts] };
+}
+
+function planRequest(asked: Asked, state: SequenceState): Plan<Decision> | Promise<Plan<Decision>> {
+  const { request } = asked;
+  const stranger = strangerTo(state.opened, request);
+  if (stranger !== undefined)
+    return answerOnly(invalid(stranger, `the sequence belongs to another ${stranger}`));
+  const seq = answeredAt(state, request.nonce, request.attempt);
+  return seq === undefined ? planDecision(asked, state) : planAnswered(asked, state, seq);
+}
+
+/** The answer of before, where this is the very attempt that was answered. */
+async function planAnswered(
+  asked: Asked,
+  state: SequenceState,
+  seq: number,
+): Promise<Plan<Decision>> {
+  const record = await answeredBefore(asked, state, seq);
+  return record === undefined
+    ? planDecision(asked, state)
+    : ofNow(toDecision(asked, record, state, earlierThan(state, record)));
 }
 
 interface CallDigest {
@@ -111,10 +137,8 @@ function strangerTo(
  * did reach somebody who acted on it: it is not handed out twice, and the request goes the way of every used nonce.
  */
 async function answeredBefore(
-  setup: GateSetup,
+  { setup, request, call }: Asked,
   state: SequenceState,
-  request: ActionRequest,
-  call: CallDigest,
   seq: number,
 ): Promise<DecisionReceipt | undefined> {
   const record = await setup.ledger.record(request.sequence_id, seq);
@@ -132,44 +156,48 @@ function isAnswerTo(record: DecisionReceipt, request: ActionRequest, call: CallD
   );
 }
 
-async function planDecision(
-  setup: GateSetup,
+/** Made at once, unless something is to be read for it. */
+function planDecision(
+  asked: Asked,
   state: SequenceState,
-  request: ActionRequest,
-  call: CallDigest,
-  now: Now,
-  unrecorded: Map<string, number>,
-): Promise<Plan<Decision>> {
+): Plan<Decision> | Promise<Plan<Decision>> {
+  const { setup, request, now } = asked;
   const policy = setup.policies.pinned(state);
+  const grounds = gatherGrounds(setup, policy, state, request, now);
+  return grounds instanceof Promise
+    ? grounds.then((gathered) => planVerdict(asked, state, policy, gathered))
+    : planVerdict(asked, state, policy, grounds);
+}
+
+function planVerdict(
+  asked: Asked,
+  state: SequenceState,
+  policy: CompiledPolicy | undefined,
+  grounds: Grounds,
+): Plan<Decision> | Promise<Plan<Decision>> {
+  const { setup, request, call, now, unrecorded } = asked;
   const input = {
     call: request.call,
     nonce: request.nonce,
     args_digest: call.digest,
     ts_ms: request.ts_ms,
   };
-  const grounds = await gatherGrounds(setup, policy, state, request, now);
   const verdict = decide(policy, state, input, now, grounds);
   // Said now: folding the new record changes what is known of this nonce.
   const earlier = verdict.earlier === undefined ? undefined : earlierOf(verdict.earlier);
-  if (isAskedAgain(verdict)) return askedAgain(setup, request, call, state, verdict, earlier);
+  if (isAskedAgain(verdict)) return askedAgain(asked, state, verdict, earlier);
   const missed = unrecorded.get(request.sequence_id) ?? 0;
   if (isOverloaded(setup, state, verdict.refusal !== undefined, now)) {
     unrecorded.set(request.sequence_id, missed + 1);
     return answerOnly(denial("OVERLOADED", "overload", {}, policy, state));
   }
   return {
-    drafts: [decisionDraft(setup, state, request, call, now, verdict, missed)],
+    drafts: [decisionDraft(asked, state, verdict, missed)],
     counters: verdict.counters,
     answer(receipts, after) {
       if (missed > 0) unrecorded.delete(request.sequence_id);
-      return toDecision(
-        setup,
-        request,
-        receipts.at(-1) as DecisionReceipt,
-        call,
-        after ?? state,
-        earlier,
-      );
+      const receipt = receipts[receipts.length - 1] as DecisionReceipt;
+      return toDecision(asked, receipt, after ?? state, earlier);
     },
   };
 }
@@ -183,15 +211,14 @@ function isAskedAgain(verdict: Verdict): boolean {
 }
 
 async function askedAgain(
-  setup: GateSetup,
-  request: ActionRequest,
-  call: CallDigest,
+  asked: Asked,
   state: SequenceState,
   verdict: Verdict,
   earlier: Earlier | undefined,
 ): Promise<Plan<Decision>> {
+  const { setup, request } = asked;
   const first = await setup.ledger.record(request.sequence_id, verdict.earlier?.seq ?? 0);
-  return ofNow(toDecision(setup, request, first as DecisionReceipt, call, state, earlier));
+  return ofNow(toDecision(asked, first as DecisionReceipt, state, earlier));
 }
 
 /** A sequence has its share of the store: so many records, so many denials a second (decision.md). */
@@ -201,80 +228,76 @@ function isOverloaded(setup: GateSetup, state: SequenceState, denied: boolean, n
   return denied && denialsInSecond(state, now.record) >= setup.maxDenialsPerSecond;
 }
 
+type DecisionDraft = Extract<Draft, { readonly kind: "decision" }>;
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Members are set one by one where they apply: to spread each would cost more than to decide. */
 function decisionDraft(
-  setup: GateSetup,
+  { setup, request, call, now }: Asked,
   state: SequenceState,
-  request: ActionRequest,
-  call: CallDigest,
-  now: Now,
-  verdict: Verdict,
+  { refusal, call: members, resumes, effects, seals }: Verdict,
   missed: number,
 ): Draft {
-  const { refusal } = verdict;
-  const withDigest = refusal?.code === "POLICY_UNAVAILABLE" ? {} : { args_digest: call.digest };
-  const answer =
-    refusal === undefined
-      ? {
-          decision: "ALLOW" as const,
-          ...(setup.mode === "enforce"
-            ? { permit_expires_ms: now.record + setup.permitTtlMs }
-            : {}),
-        }
-      : { decision: "DENY" as const, deny_code: refusal.code, rule: refusal.rule };
-  return {
-    ...pinned(state),
-    ...verdict.call,
-    nonce: request.nonce,
-    attempt: request.attempt,
-    request_ts_ms: request.ts_ms,
-    ...withDigest,
-    ...answer,
-    ...(verdict.resumes === undefined ? {} : { resumes: verdict.resumes }),
-    ...(verdict.effects === undefined ? {} : { effects: verdict.effects }),
-    ...(verdict.seals ? { sealed: true as const } : {}),
-    ...(missed > 0 ? { unrecorded: missed } : {}),
-  };
+  const draft = draftOf(state, members, refusal === undefined ? "ALLOW" : "DENY");
+  draft.nonce = request.nonce;
+  draft.attempt = request.attempt;
+  draft.request_ts_ms = request.ts_ms;
+  if (refusal?.code !== "POLICY_UNAVAILABLE") draft.args_digest = call.digest;
+  if (refusal !== undefined) {
+    draft.deny_code = refusal.code;
+    draft.rule = refusal.rule;
+  } else if (setup.mode === "enforce") draft.permit_expires_ms = now.record + setup.permitTtlMs;
+  if (resumes !== undefined) draft.resumes = resumes;
+  if (effects !== undefined) draft.effects = effects;
+  if (seals) draft.sealed = true;
+  if (missed > 0) draft.unrecorded = missed;
+  return draft;
 }
 
-function pinned({ opened }: SequenceState) {
-  const { mode, policy_id, policy_version, policy_digest } = opened;
-  return {
-    kind: "decision" as const,
+/** What every decision of the sequence says, and what it says of this call. */
+function draftOf(
+  { opened }: SequenceState,
+  call: CallMembers,
+  decision: "ALLOW" | "DENY",
+): Writable<DecisionDraft> {
+  const { mode, policy_id, policy_version, policy_digest, agent_id, tenant } = opened;
+  const draft: Writable<DecisionDraft> = {
+    ...call,
+    kind: "decision",
     mode,
     policy_id,
     policy_version,
     policy_digest,
-    ...ownerOf(opened),
+    decision,
   };
+  if (agent_id !== undefined) draft.agent_id = agent_id;
+  if (tenant !== undefined) draft.tenant = tenant;
+  return draft;
 }
 
 /** The answer that a record stands for. The same for a new record and for one that is answered again. */
 function toDecision(
-  setup: GateSetup,
-  request: ActionRequest,
+  { setup, request, call }: Asked,
   receipt: DecisionReceipt,
-  call: CallDigest,
   state: SequenceState,
   first: Earlier | undefined,
 ): Decision {
   const policy = setup.policies.pinned(state);
-  const earlier = first === undefined ? {} : { earlier: first };
   if (receipt.decision === "ALLOW") {
     const next_steps = policy === undefined ? [] : stepsAfter(policy, state);
-    const message =
-      next_steps.length === 0
-        ? "allowed; the sequence is complete."
-        : `allowed; next: ${next_steps.join(", ")}.`;
-    return {
+    const allow: Allow = {
       decision: "ALLOW",
       proceed: true,
       args: request.args,
       args_key: call.key,
-      message,
+      message:
+        next_steps.length === 0
+          ? "allowed; the sequence is complete."
+          : `allowed; next: ${next_steps.join(", ")}.`,
       receipt,
       next_steps,
-      ...earlier,
     };
+    return first === undefined ? allow : { ...allow, earlier: first };
   }
   const deny = denial(
     receipt.deny_code as DenyCode,
@@ -287,6 +310,7 @@ function toDecision(
   const shadow = setup.mode === "shadow" ? { proceed: true, args: request.args } : {};
   const approval = approvalRequest(receipt, policy, request.args, call.key);
   const asked = approval === undefined ? {} : { approval };
+  const earlier = first === undefined ? {} : { earlier: first };
   return { ...deny, ...shadow, ...asked, receipt, ...earlier };
 }
 
@@ -338,10 +362,8 @@ function invalidDraft(
 ): Draft {
   const { ts_ms, agent_id: _agent, tenant: _tenant, ...members } = wellFormed;
   return {
-    ...pinned(state),
-    ...(members as CallMembers & { readonly nonce?: string; readonly attempt?: string }),
+    ...draftOf(state, members, "DENY"),
     ...(ts_ms === undefined ? {} : { request_ts_ms: Number(ts_ms) }),
-    decision: "DENY",
     deny_code: "INVALID_REQUEST",
     rule: refused.rule as string,
     ...(missed > 0 ? { unrecorded: missed } : {}),

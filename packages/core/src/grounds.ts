@@ -17,22 +17,37 @@ const contexts = new WeakMap<
   { readonly count: number; readonly value: JsonObject }
 >();
 
-/** Reads what this call's conditions need; a call without conditions reads nothing. */
-export async function gatherGrounds(
+/** Reads what this call's conditions need; a call without conditions reads nothing, and waits for nothing. */
+export function gatherGrounds(
   setup: GateSetup,
   policy: CompiledPolicy | undefined,
   state: SequenceState,
   request: ActionRequest,
   now: Now,
-): Promise<Grounds> {
+): Grounds | Promise<Grounds> {
   const conditions = policy === undefined ? [] : possibleConditions(policy, request.call);
+  const grounds = {
+    args: request.args,
+    context: NO_CONTEXT,
+    counted: NOTHING_COUNTED,
+    bindDigest: bindDigester(setup.saltKey, state.opened),
+    rolesOf: (keyId: string) => rolesAt(setup.approvers, keyId, now.record),
+  };
+  return conditions.length === 0 ? grounds : gathered(setup, grounds, conditions, state, now);
+}
+
+async function gathered(
+  setup: GateSetup,
+  grounds: Grounds,
+  conditions: readonly CompiledConditions[],
+  state: SequenceState,
+  now: Now,
+): Promise<Grounds> {
   const counters = countersOf(conditions, state, now.clock);
   return {
-    args: request.args,
-    context: conditions.length === 0 ? NO_CONTEXT : await contextOf(setup, state),
+    ...grounds,
+    context: await contextOf(setup, state),
     counted: counters.length === 0 ? NOTHING_COUNTED : await setup.store.counters(counters),
-    bindDigest: bindDigester(setup.saltKey, state.opened),
-    rolesOf: (keyId) => rolesAt(setup.approvers, keyId, now.record),
   };
 }
 
@@ -42,9 +57,11 @@ const NOTHING_COUNTED: ReadonlyMap<string, string> = new Map();
 /** Conditions of every function that the call may turn out to stand for: which one it is the decision finds. */
 function possibleConditions(policy: CompiledPolicy, call: CallForm): readonly CompiledConditions[] {
   if (call.tool === undefined) return conditionsOf(policy, call);
-  const [first, ...others] = policy.tools.get(call.tool)?.functions ?? [];
-  const rest = others.flatMap((name) => policy.functions.get(name)?.conditions ?? []);
-  return [...conditionsOf(policy, { tool: call.tool, function: first ?? "" }), ...rest];
+  const functions = policy.tools.get(call.tool)?.functions ?? [];
+  const ofFirst = conditionsOf(policy, { tool: call.tool, function: functions[0] ?? "" });
+  if (functions.length < 2) return ofFirst;
+  const others = functions.slice(1);
+  return [...ofFirst, ...others.flatMap((name) => policy.functions.get(name)?.conditions ?? [])];
 }
 
 /** The trusted context: members of a later one replace earlier ones of the same name. */

@@ -17,7 +17,7 @@ import {
   type WrittenRecord,
 } from "./record-writer.ts";
 import type { Head, SequenceState } from "./sequence-state.ts";
-import type { CounterStep, PlacedRecord, Store, StoredDocument } from "./store.ts";
+import type { Append, CounterStep, PlacedRecord, Store, StoredDocument } from "./store.ts";
 
 /** The gate's clock, and the `ts_ms` that a record written now would carry; in milliseconds. */
 export interface Now {
@@ -123,7 +123,13 @@ export function createLedger<S extends ChainState>(
       const place = { sequence_id: chain.id, head: state?.head, ts_ms: now.record };
       const written = await writer.write(place, made.drafts, deadline);
       mustBeInTime(deadline);
-      const result = await appendTo(chain, written, made);
+      let result: string;
+      try {
+        result = await parts.store.append(appendOf(chain.id, written, made));
+      } catch (cause) {
+        chains.forget(chain);
+        throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
+      }
       // Whatever it was, the answer was given already; the next decision reads the head.
       if (deadline.abandoned) throw late();
       if (result === "won")
@@ -134,23 +140,15 @@ export function createLedger<S extends ChainState>(
     throw new GateError("STORE_UNAVAILABLE", "other writers came first every time");
   }
 
-  async function appendTo(
-    chain: Chain<S>,
+  function appendOf(
+    sequence_id: string,
     written: readonly WrittenRecord[],
     { documents = [], counters = [] }: Pick<Plan<unknown, S>, "documents" | "counters">,
-  ): Promise<string> {
-    const [first, ...rest] = written.map((one) => placed(one, parts));
-    try {
-      return await parts.store.append({
-        sequence_id: chain.id,
-        records: [first as PlacedRecord, ...rest],
-        documents,
-        ...(counters.length === 0 ? {} : { counters }),
-      });
-    } catch (cause) {
-      chains.forget(chain);
-      throw new GateError("STORE_UNAVAILABLE", "the store failed", { cause });
-    }
+  ): Append {
+    const records = written.map((one) => placed(one, parts));
+    if (!isFilled(records)) throw new TypeError("there is nothing to append");
+    const append = { sequence_id, records, documents };
+    return counters.length === 0 ? append : { ...append, counters };
   }
 
   /** Another writer, or another count, came first: makes ready to decide again. @throws GateError where nobody can say. */
@@ -249,6 +247,10 @@ export function createLedger<S extends ChainState>(
   };
 }
 
+function isFilled(records: readonly PlacedRecord[]): records is Append["records"] {
+  return records.length > 0;
+}
+
 function receiptsOf(written: readonly WrittenRecord[]): readonly Receipt[] {
   return written.map(({ receipt }) => receipt);
 }
@@ -276,18 +278,14 @@ function isNext(head: Head | undefined, receipt: Receipt): boolean {
 
 /** What the store may index without parsing the line. */
 function placed({ receipt, hash, line }: WrittenRecord, parts: LedgerParts): PlacedRecord {
-  const place = { seq: receipt.seq, hash, line };
-  if (receipt.kind === "outcome") return { ...place, closes: receipt.decision_hash };
-  if (receipt.kind !== "decision") return place;
-  const opens = {
-    gate_id: parts.gateId,
-    expires_ms: receipt.permit_expires_ms ?? receipt.ts_ms + parts.permitTtlMs,
-  };
-  return {
-    ...place,
-    ...(burnsNonce(receipt) && receipt.nonce !== undefined ? { nonce: receipt.nonce } : {}),
-    ...(receipt.decision === "ALLOW" ? { opens } : {}),
-  };
+  const { seq } = receipt;
+  if (receipt.kind === "outcome") return { seq, hash, line, closes: receipt.decision_hash };
+  if (receipt.kind !== "decision") return { seq, hash, line };
+  const { nonce, ts_ms, permit_expires_ms: expires_ms = ts_ms + parts.permitTtlMs } = receipt;
+  const burns = nonce !== undefined && burnsNonce(receipt);
+  const place = burns ? { seq, hash, line, nonce } : { seq, hash, line };
+  if (receipt.decision !== "ALLOW") return place;
+  return { ...place, opens: { gate_id: parts.gateId, expires_ms } };
 }
 
 function reread(line: string): { readonly receipt: Receipt; readonly hash: string } {

@@ -3,6 +3,7 @@ import { movedCounters } from "./counters.ts";
 import type {
   Append,
   AppendResult,
+  CounterStep,
   Indexing,
   Leaf,
   LogEnd,
@@ -27,38 +28,46 @@ export function memoryStore(): Store {
   const sequences: string[] = [];
   const leaves = new Map<PlacedRecord | undefined, number>();
   const levels: string[][] = [[]];
-  const open = new Map<string, OpenAllow>();
+  /** Where the ALLOWs without an outcome lie in the log, by their hashes. */
+  const open = new Map<string, number>();
   const counters = new Map<string, string>();
 
   function append({
     sequence_id,
     records,
     documents: kept,
-    counters: steps = [],
+    counters: steps,
   }: Append): AppendResult {
     const chain = chains.get(sequence_id) ?? { records: [], nonces: new Set<string>() };
-    if (stands(chain, records)) return "won";
-    if (records.some(({ seq }, index) => seq !== chain.records.length + index)) return "lost";
-    const nonces = records.flatMap(({ nonce }) => nonce ?? []);
-    if (new Set(nonces).size < nonces.length || nonces.some((nonce) => chain.nonces.has(nonce)))
-      return "replay";
-    const moved = movedCounters(steps, (counter) => counters.get(counter));
-    if (moved === undefined) return "limited";
-    for (const [counter, total] of moved) counters.set(counter, total);
+    if (!isNext(chain, records)) return stands(chain, records) ? "won" : "lost";
+    if (burnsTwice(chain, records)) return "replay";
+    if (steps !== undefined && !move(steps)) return "limited";
     chains.set(sequence_id, chain);
     for (const record of records) place(sequence_id, chain, record);
-    keep(kept ?? []);
+    if (kept !== undefined) keep(kept);
     return "won";
   }
 
+  /** False, and nothing moved, where one would exceed its maximum. */
+  function move(steps: readonly CounterStep[]): boolean {
+    const moved = movedCounters(steps, (counter) => counters.get(counter));
+    for (const [counter, total] of moved ?? []) counters.set(counter, total);
+    return moved !== undefined;
+  }
+
   function place(sequence_id: string, chain: Chain, record: PlacedRecord): void {
+    if (record.opens !== undefined) open.set(record.hash, log.length);
+    if (record.closes !== undefined) open.delete(record.closes);
+    if (record.nonce !== undefined) chain.nonces.add(record.nonce);
     chain.records.push(record);
     log.push(record);
     sequences.push(sequence_id);
-    if (record.nonce !== undefined) chain.nonces.add(record.nonce);
-    if (record.opens !== undefined)
-      open.set(record.hash, { sequence_id, hash: record.hash, ...record.opens });
-    if (record.closes !== undefined) open.delete(record.closes);
+  }
+
+  function openAt(place: number): readonly OpenAllow[] {
+    const { hash, opens } = log[place] ?? {};
+    if (hash === undefined || opens === undefined) return [];
+    return [{ sequence_id: sequences[place] ?? "", hash, ...opens }];
   }
 
   function unindexed(count: number): LogEnd {
@@ -112,7 +121,7 @@ export function memoryStore(): Store {
       );
     },
     async *openAllows() {
-      yield* open.values();
+      for (const place of open.values()) yield* openAt(place);
     },
     unindexed: async (count) => unindexed(count),
     index: async (indexing) => index(indexing),
@@ -126,7 +135,17 @@ export function memoryStore(): Store {
   };
 }
 
+function isNext(chain: Chain, records: readonly PlacedRecord[]): boolean {
+  return records.every(({ seq }, index) => seq === chain.records.length + index);
+}
+
 /** True where these very records stand at their places already: a retry is idempotent. */
 function stands(chain: Chain, records: readonly PlacedRecord[]): boolean {
   return records.every(({ seq, line }) => chain.records[seq]?.line === line);
+}
+
+function burnsTwice(chain: Chain, records: readonly PlacedRecord[]): boolean {
+  const isBurnt = (nonce: string, index: number): boolean =>
+    chain.nonces.has(nonce) || records.findIndex((one) => one.nonce === nonce) < index;
+  return records.some(({ nonce }, index) => nonce !== undefined && isBurnt(nonce, index));
 }

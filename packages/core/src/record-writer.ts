@@ -1,5 +1,6 @@
 /** Makes drafts into records: their places in the chain, their hashes, their authenticators and their lines. */
 import { hmacHex, type SecretKey } from "#platform";
+import { createAllowWriter } from "./allow-text.ts";
 import type { RecordSigner, Signature } from "./batch-signer.ts";
 import type { Deadline } from "./deadline.ts";
 import { genesisHash, sha256 } from "./digest.ts";
@@ -70,6 +71,7 @@ interface Place {
 /** See the top of this file. */
 export function createRecordWriter(parts: RecordWriterParts): RecordWriter {
   const { logId, gateId, hmacKey } = parts;
+  const allowText = createAllowWriter();
 
   return {
     write(place, drafts, deadline) {
@@ -92,7 +94,7 @@ export function createRecordWriter(parts: RecordWriterParts): RecordWriter {
     let prev = head?.hash ?? genesisOf(sequence_id, drafts[0]);
     return drafts.map((draft) => {
       const body = bodyOf(draft, signer, sequence_id, seq, prev, ts_ms);
-      const text = bodyText(body);
+      const text = body.kind === "decision" ? allowText(body) : bodyText(body);
       const hash = sha256(text.preimage);
       prev = hash;
       seq++;

@@ -6,6 +6,7 @@ import type {
   CallMembers,
   ContextReceipt,
   DecisionReceipt,
+  Effects,
   OpenReceipt,
   OutcomeReceipt,
   OutcomeStatus,
@@ -36,6 +37,13 @@ export interface NonceUse {
   resumed: number;
 }
 
+/** Calls with one nonce. Nearly always there is but one: a list, let alone a map, would be paid for by every call. */
+interface Attempts {
+  readonly attempt: string;
+  readonly seq: number;
+  others?: Map<string, number>;
+}
+
 /** One statement of an approver on one denial; the last word of a key counts. */
 export interface ApprovalVote {
   readonly seq: number;
@@ -61,8 +69,8 @@ export interface SequenceState {
   /** The record that sealed; a person's seal ends resumes too. */
   sealed?: { readonly by: string; readonly seq: number; readonly person: boolean };
   readonly nonces: Map<string, NonceUse>;
-  /** Where each {@link attemptKey} was answered first; nobody asks a verifier. */
-  readonly attempts: Map<string, number> | undefined;
+  /** Where each call of `decide` was answered first, by its nonce; see {@link answeredAt}. Nobody asks a verifier. */
+  readonly attempts: Map<string, Attempts> | undefined;
   /** Every ALLOW by its hash: which nonce it used, and where its outcome lies. */
   readonly allows: Map<
     string,
@@ -148,9 +156,18 @@ export function applyReceipt(state: SequenceState, receipt: Receipt, hash: strin
   else if (receipt.kind === "seal") state.sealed = { by: hash, seq: receipt.seq, person: true };
 }
 
-/** Names one call of `decide`: an attempt that a caller uses for several nonces is several, and each is found at once. */
-export function attemptKey(attempt: string, nonce: string): string {
-  return `${attempt}\n${nonce}`;
+/**
+ * Where this very call was answered first; `undefined` where it was not. An attempt that a caller uses for several nonces
+ * is several, and each is found at once.
+ */
+export function answeredAt(
+  { attempts }: SequenceState,
+  nonce: string,
+  attempt: string,
+): number | undefined {
+  const known = attempts?.get(nonce);
+  if (known === undefined) return undefined;
+  return known.attempt === attempt ? known.seq : known.others?.get(attempt);
 }
 
 /** The last word of each approver on a denial, by their keys. */
@@ -182,28 +199,42 @@ export function denialsInSecond(state: SequenceState, clockMs: number): number {
 }
 
 function applyDecision(state: SequenceState, receipt: DecisionReceipt, hash: string): void {
-  const { nonce, attempt, args_digest, deny_code } = receipt;
-  if (state.attempts && attempt !== undefined && nonce !== undefined && args_digest !== undefined) {
-    const key = attemptKey(attempt, nonce);
-    if (!state.attempts.has(key)) state.attempts.set(key, receipt.seq);
-  }
+  const { nonce, attempt, args_digest } = receipt;
   if (receipt.decision === "DENY") countDenial(state, receipt.ts_ms);
   if (nonce === undefined || args_digest === undefined) return;
-  if (burnsNonce(receipt)) {
-    const denied = deny_code === undefined ? {} : { deny_code, rule: receipt.rule ?? "" };
-    const use = {
-      hash,
-      seq: receipt.seq,
-      ...denied,
-      call: callOf(receipt),
-      args_digest,
-      resumed: 0,
-    };
-    state.nonces.set(nonce, use);
-    if (deny_code === "APPROVAL_REQUIRED") state.awaiting.set(hash, use);
-  }
+  if (state.attempts !== undefined && attempt !== undefined)
+    noteAttempt(state.attempts, nonce, attempt, receipt.seq);
+  if (burnsNonce(receipt)) burnNonce(state, nonce, args_digest, receipt, hash);
   const use = state.nonces.get(nonce);
   if (receipt.decision === "ALLOW" && use !== undefined) applyAllow(state, use, receipt, hash);
+}
+
+function noteAttempt(
+  attempts: Map<string, Attempts>,
+  nonce: string,
+  attempt: string,
+  seq: number,
+): void {
+  const known = attempts.get(nonce);
+  if (known === undefined) attempts.set(nonce, { attempt, seq });
+  else if (known.attempt !== attempt) {
+    known.others ??= new Map();
+    if (!known.others.has(attempt)) known.others.set(attempt, seq);
+  }
+}
+
+function burnNonce(
+  state: SequenceState,
+  nonce: string,
+  args_digest: string,
+  receipt: DecisionReceipt,
+  hash: string,
+): void {
+  const { seq, deny_code, rule = "" } = receipt;
+  const first = { hash, seq, call: callOf(receipt), args_digest, resumed: 0 };
+  const use: NonceUse = deny_code === undefined ? first : { ...first, deny_code, rule };
+  state.nonces.set(nonce, use);
+  if (deny_code === "APPROVAL_REQUIRED") state.awaiting.set(hash, use);
 }
 
 /** The first ALLOW of a nonce advances the sequence; one that comes back after an interruption does not. */
@@ -217,7 +248,7 @@ function applyAllow(
   use.root ??= hash;
   if (!comesBack && receipt.function !== undefined) use.allowedAs = receipt.function;
   use.latest = hash;
-  delete use.status;
+  if (use.status !== undefined) delete use.status;
   state.allows.set(hash, { use });
   if (comesBack) use.resumed++;
   else advance(state, receipt, hash);
@@ -250,21 +281,22 @@ export type Advance = CallMembers & Pick<DecisionReceipt, "seq" | "sealed" | "ef
 export function advance(state: SequenceState, receipt: Advance, hash: string): void {
   const { policy } = state;
   if (receipt.sealed) state.sealed = { by: hash, seq: receipt.seq, person: false };
-  for (const [name, digest] of Object.entries(receipt.effects?.binds ?? {}))
-    state.binds.set(name, digest);
-  for (const [rule, total] of Object.entries(receipt.effects?.totals ?? {}))
-    state.totals.set(rule, total);
+  if (receipt.effects !== undefined) takeEffect(state, receipt.effects);
   const fn = receipt.function === undefined ? undefined : policy?.functions.get(receipt.function);
   if (policy === undefined || fn === undefined) return;
   state.position = Math.max(stateAfter(policy, state.position, fn), 0);
-  policy.constraints.forEach(({ first }, index) => {
+  for (const [index, { first }] of policy.constraints.entries())
     if (selects(first, receipt)) state.fired[index] = true;
-  });
   for (const { path, calls } of conditionsOf(policy, receipt)) {
     if (calls === undefined || calls.per !== undefined) continue;
     const rule = `${path}.limits.calls`;
     state.calls.set(rule, (state.calls.get(rule) ?? 0) + 1);
   }
+}
+
+function takeEffect(state: SequenceState, { binds = {}, totals = {} }: Effects): void {
+  for (const [name, digest] of Object.entries(binds)) state.binds.set(name, digest);
+  for (const [rule, total] of Object.entries(totals)) state.totals.set(rule, total);
 }
 
 function countDenial(state: SequenceState, tsMs: number): void {
@@ -287,13 +319,15 @@ export function conditionsOf(
 const NONE: readonly CompiledConditions[] = [];
 
 /** What of a record says which call it is. */
-export function callOf(receipt: CallMembers): CallMembers {
-  const { step, function: fn, action_type, tool, audience } = receipt;
-  return {
-    ...(step === undefined ? {} : { step }),
-    ...(fn === undefined ? {} : { function: fn }),
-    ...(action_type === undefined ? {} : { action_type }),
-    ...(tool === undefined ? {} : { tool }),
-    ...(audience === undefined ? {} : { audience }),
-  };
+export function callOf(members: PossibleMembers): CallMembers {
+  const { step, function: fn, action_type, tool, audience } = members;
+  const call: { -readonly [K in keyof CallMembers]: CallMembers[K] } = {};
+  if (step !== undefined) call.step = step;
+  if (fn !== undefined) call.function = fn;
+  if (action_type !== undefined) call.action_type = action_type;
+  if (tool !== undefined) call.tool = tool;
+  if (audience !== undefined) call.audience = audience;
+  return call;
 }
+
+type PossibleMembers = { readonly [K in keyof CallMembers]: CallMembers[K] | undefined };

@@ -24,15 +24,21 @@ export function isNaturalEnd(policy: CompiledPolicy, state: number): boolean {
   return true;
 }
 
-/** Names of the steps that may come now, in the order of the policy. */
-function admissibleSteps(policy: CompiledPolicy, state: number): readonly string[] {
-  return policy.steps.filter((_, step) => nextState(policy, state, step) >= 0);
-}
-
-/** Steps that may come now: none once the sequence is sealed. */
+/** Steps that may come now, in the order of the policy: none once the sequence is sealed. */
 export function stepsAfter(
   policy: CompiledPolicy,
   state: { readonly position: number; readonly sealed?: unknown },
 ): readonly string[] {
   return state.sealed === undefined ? admissibleSteps(policy, state.position) : [];
 }
+
+/** Every answer names them, and they are the same whenever the order stands where it stands. */
+function admissibleSteps(policy: CompiledPolicy, state: number): readonly string[] {
+  const known = admissible.get(policy) ?? [];
+  admissible.set(policy, known);
+  return (known[state] ??= Object.freeze(
+    policy.steps.filter((_, step) => nextState(policy, state, step) >= 0),
+  ));
+}
+
+const admissible = new WeakMap<CompiledPolicy, (readonly string[])[]>();

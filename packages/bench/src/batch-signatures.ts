@@ -1,7 +1,6 @@
 /** What one signature for many records saves: beside a signature each, and beside its own cryptography done bare. */
 import { createPublicKey, hash, type KeyObject, randomBytes, sign, verify } from "node:crypto";
 import {
-  canonicalize,
   createGate,
   createVerifier,
   exportKeySet,
@@ -21,7 +20,7 @@ const args = { order: 17, currency: "EUR", note: "as agreed" };
 const key = generateSigningKey();
 const SINGLE = `decide, a signature each, ${IN_FLIGHT} in flight`;
 const BATCHED = `decide, a signature a batch, ${IN_FLIGHT} in flight`;
-const BARE = `canonical form + hash + signature of ${IN_FLIGHT}, bare`;
+const BARE = `canonical form + hash + batch signature of ${IN_FLIGHT}, bare`;
 const VERIFY = "verify, a signature a batch";
 const VERIFY_SINGLE = "verify, a signature each";
 const VERIFY_BARE = "Ed25519 verification of 900 bytes, bare";
@@ -106,33 +105,49 @@ async function recorded(batch: boolean): Promise<readonly string[]> {
   return Array.fromAsync(store.lines());
 }
 
-/** What the receipts of a batch cost without anything around them: bodies written, hashed, and signed under one root. */
+/**
+ * What the receipts of a batch cost with nothing around them, as one would write it by hand for this one shape: canonical
+ * form, hash, tree with audit paths, one signature, and the finished lines, kept as the store in memory keeps them. The
+ * bodies are there already, with their members in canonical order and nothing in them but ASCII and integers, so that
+ * `JSON.stringify` gives the canonical form: three times as fast as a canonical writer that knows nothing of its input.
+ */
 function bare(lines: readonly string[]): Variant {
   const bodies = lines.slice(0, IN_FLIGHT).map((line) => {
     const { batch: _batch, sig: _sig, ...body } = JSON.parse(line);
     return body as object;
   });
+  let kept: string[] = [];
   return {
     name: BARE,
     count: COUNT,
+    prepare() {
+      kept = [];
+    },
     run(count) {
-      for (let done = 0; done < count; done += bodies.length) {
-        let level: readonly Buffer[] = bodies.map((body) =>
-          hash("sha256", `\0stepgate.receipt/1\n${canonicalize(body)}`, "buffer"),
-        );
-        while (level.length > 1) level = pairs(level);
-        sign(null, level[0] ?? Buffer.alloc(0), key.privateKey).toString("hex");
-      }
+      for (let done = 0; done < count; done += bodies.length) kept.push(...signedByHand(bodies));
     },
   };
 }
 
-function pairs(level: readonly Buffer[]): Buffer[] {
-  const above: Buffer[] = [];
-  for (let i = 0; i + 1 < level.length; i += 2) {
-    const node = [Buffer.from([1]), level[i] ?? NONE, level[i + 1] ?? NONE];
-    above.push(hash("sha256", Buffer.concat(node), "buffer"));
-  }
+function signedByHand(bodies: readonly object[]): readonly string[] {
+  const texts = bodies.map((body) => JSON.stringify(body));
+  const levels = [texts.map((text) => hash("sha256", `\0stepgate.receipt/1\n${text}`, "hex"))];
+  for (let level = levels[0] ?? []; level.length > 1; level = levels.at(-1) ?? [])
+    levels.push(pairsOf(level));
+  const input = `stepgate.batch/1\nlog\n${bodies.length}\n${levels.at(-1)?.[0]}`;
+  const sig = sign(null, Buffer.from(input), key.privateKey).toString("hex");
+  return texts.map((text, index) => {
+    const path = levels.slice(0, -1).map((level, height) => level[(index >> height) ^ 1]);
+    const batch = `"batch":{"index":${index},"path":["${path.join('","')}"],"sig":"ed25519=${sig}","size":${bodies.length}}`;
+    const at = text.indexOf('"decision":');
+    return `${text.slice(0, at)}${batch},${text.slice(at)}`;
+  });
+}
+
+function pairsOf(level: readonly string[]): string[] {
+  const above: string[] = [];
+  for (let i = 0; i + 1 < level.length; i += 2)
+    above.push(hash("sha256", Buffer.from(`01${level[i]}${level[i + 1]}`, "hex"), "hex"));
   return above;
 }
 

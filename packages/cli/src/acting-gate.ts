@@ -12,6 +12,7 @@ import { parsePolicy } from "@stepgate/policy";
 import { approversOf } from "./approver-keys.ts";
 import { openKeyFolder, readPublicKeys } from "./key-folder.ts";
 import { readPolicyFile } from "./policy-file.ts";
+import { shownStore } from "./store-url.ts";
 
 /** Where a person acts. */
 export interface ActingPlace {
@@ -44,7 +45,7 @@ export async function openActingGate(store: Store, place: ActingPlace): Promise<
   await readPublicKeys(keys);
   const [first] = await store.read(sequence, 0, 1);
   if (first === undefined)
-    throw new GateError("NOT_OPENED", `${url}: there is no sequence '${sequence}'`);
+    throw new GateError("NOT_OPENED", `${shownStore(url)}: there is no sequence '${sequence}'`);
   // The store's own record; the gate checks the chain when it folds it.
   const opened = JSON.parse(first) as OpenReceipt;
   const policy = await pinnedPolicy(store, opened, place.policy);

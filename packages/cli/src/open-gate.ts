@@ -28,7 +28,7 @@ export interface OpenGateOptions extends Omit<
 > {
   /** One policy, or several of different `id`: then sequences are opened with a `policy_id`. */
   readonly policy: PolicySource | readonly PolicySource[];
-  /** `memory:`, `sqlite:PATH`, or a store. Default `sqlite:stepgate.db`. */
+  /** `memory:`, `sqlite:PATH`, `postgres://…`, `redis://…`, or a store. Default `sqlite:stepgate.db`. */
   readonly store?: string | Store;
   /** A folder, whose keys are made on first use (default `.stepgate`), or a signing key. */
   readonly keys?: string | SigningKey;

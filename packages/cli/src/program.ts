@@ -19,6 +19,7 @@ import { addReceipts } from "./commands/receipts.ts";
 import { addReplay } from "./commands/replay.ts";
 import { addSeal } from "./commands/seal.ts";
 import { addSimulate } from "./commands/simulate.ts";
+import { addStore } from "./commands/store.ts";
 import { addTest } from "./commands/test.ts";
 import { addVerify } from "./commands/verify.ts";
 import { createOutput, type ExitCode, type Output, type Terminal } from "./output.ts";
@@ -86,6 +87,7 @@ function createProgram(terminal: Terminal, define: Define): Command {
   addApprove(program, define);
   addReplay(program, define);
   addSeal(program, define);
+  addStore(program, define);
   addKeys(program, define);
   return program;
 }

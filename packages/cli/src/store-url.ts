@@ -1,54 +1,58 @@
-/** Store URLs: `memory:` and `sqlite:PATH`. */
-import { statSync } from "node:fs";
-import { GateError, memoryStore, type Store } from "@stepgate/core";
-import { sqliteStore } from "@stepgate/store-sqlite";
+/** Store URLs: `memory:`, `sqlite:PATH`, `postgres://…`, `redis://…`. */
+import { GateError, type Store } from "@stepgate/core";
+import { SCHEMES, type StoreScheme } from "./store-schemes.ts";
 
 /** The store of a first program, in the current folder. */
 export const DEFAULT_STORE = "sqlite:stepgate.db";
 
+/** What `--store` takes, for its help. */
+export const STORE_FORMS: string = SCHEMES.map(({ form }) => form).join(", ");
+
 /**
  * Opens the store that a URL names; a new file is made where there is none.
  *
- * @throws GateError UNSUPPORTED for another scheme, INVALID_INPUT for what is no store URL, STORE_UNAVAILABLE.
+ * @throws GateError UNSUPPORTED for another scheme or a client that is not installed, INVALID_INPUT for what is no store
+ *   URL, STORE_UNAVAILABLE.
  */
 export async function openStore(url: string): Promise<Store> {
-  const path = pathOf(url);
-  return path === undefined ? memoryStore() : sqliteStore(path);
+  return schemeOf(url).open(url);
 }
 
 /** Opens a store that must be there already: what only reads must not make an empty one. @throws as {@link openStore}. */
 export async function openExistingStore(url: string): Promise<Store> {
-  const path = pathOf(url);
-  if (path === undefined)
-    throw new GateError(
-      "INVALID_INPUT",
-      "store 'memory:' ends with its process: there is nothing in it to read",
-    );
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile())
-    throw new GateError("STORE_UNAVAILABLE", `${path}: there is no such store`);
-  return sqliteStore(path);
+  const scheme = schemeOf(url);
+  const absence = scheme.absence(url);
+  if (absence !== undefined)
+    throw new GateError(url === "memory:" ? "INVALID_INPUT" : "STORE_UNAVAILABLE", absence);
+  return scheme.open(url);
 }
 
-/** The file of an SQLite store; `undefined` for memory. */
-function pathOf(url: string): string | undefined {
-  const [, scheme, rest = ""] = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/s.exec(url) ?? [];
+/** A store's URL as messages may show it: without a password, and what follows the address. */
+export function shownStore(url: string): string {
+  if (!URL.canParse(url)) return url;
+  const { protocol, host, pathname, username } = new URL(url);
+  return host === ""
+    ? url
+    : `${protocol}//${username === "" ? "" : `${username}@`}${host}${pathname}`;
+}
+
+/** The kind of store that a URL names. @throws GateError UNSUPPORTED or INVALID_INPUT. */
+export function schemeOf(url: string): StoreScheme {
+  const [begin] = /^[A-Za-z][A-Za-z0-9+.-]*:/.exec(url) ?? [];
+  if (begin === undefined)
+    throw new GateError(
+      "INVALID_INPUT",
+      `store '${url}': a store is ${STORE_FORMS}, such as sqlite:${url || "stepgate.db"}`,
+    );
+  const scheme = SCHEMES.find(({ begins }) => begins.includes(begin));
+  // Not the whole URL: a password may stand in it.
   if (scheme === undefined)
     throw new GateError(
-      "INVALID_INPUT",
-      `store '${url}': a store is memory: or sqlite:PATH, such as sqlite:${url || "stepgate.db"}`,
+      "UNSUPPORTED",
+      `store scheme '${begin}' is not supported; a store is ${STORE_FORMS}`,
     );
-  if (scheme === "memory" && rest === "") return undefined;
-  if (scheme === "sqlite" && rest !== "" && !rest.startsWith("//")) return rest;
-  if (scheme === "sqlite" || scheme === "memory")
-    throw new GateError(
-      "INVALID_INPUT",
-      `store '${url}': write memory:, or sqlite: and a path (sqlite:gate.db, sqlite:/var/lib/gate.db)`,
-    );
-  // Not the whole URL: a password may stand in it.
-  throw new GateError(
-    "UNSUPPORTED",
-    `store scheme '${scheme}:' is not supported; a store is memory: or sqlite:PATH`,
-  );
+  if (scheme.isUrl(url)) return scheme;
+  throw new GateError("INVALID_INPUT", `store '${begin}…': write ${scheme.form}`);
 }
 
 /** The lines of one sequence, in order. */

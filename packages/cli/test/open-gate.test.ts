@@ -229,12 +229,13 @@ describe("no gate", () => {
   });
 
   test.each([
-    ["postgres://u:secret@host/db", "UNSUPPORTED", "store scheme 'postgres:' is not supported"],
-    ["redis://host", "UNSUPPORTED", "store scheme 'redis:' is not supported"],
+    ["mysql://u:secret@host/db", "UNSUPPORTED", "store scheme 'mysql:' is not supported"],
+    ["postgres:secret", "INVALID_INPUT", "write postgres://USER@HOST/DATABASE"],
+    ["redis://", "INVALID_INPUT", "write redis://HOST"],
     ["gate.db", "INVALID_INPUT", "such as sqlite:gate.db"],
-    ["sqlite:", "INVALID_INPUT", "write memory:, or sqlite: and a path"],
-    ["sqlite://gate.db", "INVALID_INPUT", "write memory:, or sqlite: and a path"],
-    ["memory:x", "INVALID_INPUT", "write memory:, or sqlite: and a path"],
+    ["sqlite:", "INVALID_INPUT", "write sqlite:PATH"],
+    ["sqlite://gate.db", "INVALID_INPUT", "write sqlite:PATH"],
+    ["memory:x", "INVALID_INPUT", "write memory:"],
   ])("comes of the store %s", async (store, code, message) => {
     const attempt = openGate({ policy, store, keys: generateSigningKey() });
     await expect(attempt).rejects.toMatchObject({

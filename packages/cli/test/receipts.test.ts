@@ -127,8 +127,8 @@ describe("receipts", () => {
     expect((await stepgateIn("receipts", "--store", "memory:")).stderr).toContain(
       "ends with its process",
     );
-    expect((await stepgateIn("receipts", "--store", "postgres://u:pw@h/d")).stderr).toBe(
-      "store scheme 'postgres:' is not supported; a store is memory: or sqlite:PATH\n",
+    expect((await stepgateIn("receipts", "--store", "mysql://u:pw@h/d")).stderr).toBe(
+      "store scheme 'mysql:' is not supported; a store is memory:, sqlite:PATH, postgres://USER@HOST/DATABASE, redis://HOST\n",
     );
   });
 

@@ -16,7 +16,7 @@ import { durationOf } from "../duration.ts";
 import { DEFAULT_KEYS } from "../open-gate.ts";
 import { type ExitCode, type Output, printable } from "../output.ts";
 import type { Define } from "../program.ts";
-import { DEFAULT_STORE, openExistingStore } from "../store-url.ts";
+import { DEFAULT_STORE, openExistingStore, STORE_FORMS } from "../store-url.ts";
 
 interface ApproveOptions {
   readonly request: string;
@@ -44,7 +44,7 @@ export function addApprove(program: Command, define: Define): void {
     .option("--sequence <id>", "the sequence, where that is known")
     .option("--args <file>", "the call's arguments, to be shown and checked")
     .option("--args-key <hex>", "the key that came with them")
-    .option("--store <url>", "sqlite:PATH", DEFAULT_STORE)
+    .option("--store <url>", STORE_FORMS, DEFAULT_STORE)
     .option("--keys <folder>", "the gate's keys, which must be there", DEFAULT_KEYS)
     .option("--approvers <jwks>", `whose approvals count (default: ${APPROVERS_FILE} in --keys)`)
     .option("--policy <file>", "only for a store that does not hold the sequence's policy");

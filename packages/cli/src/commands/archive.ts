@@ -10,7 +10,7 @@ import { DEFAULT_KEYS } from "../open-gate.ts";
 import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
 import { reasonOf } from "../reading.ts";
-import { DEFAULT_STORE, openExistingStore } from "../store-url.ts";
+import { DEFAULT_STORE, openExistingStore, STORE_FORMS } from "../store-url.ts";
 
 interface ArchiveOptions {
   readonly store: string;
@@ -26,7 +26,7 @@ export function addArchive(program: Command, define: Define): void {
     .command("archive")
     .description("copy what is new in the log to files of a folder, in order, with a checkpoint")
     .argument("<folder>", "where to; made where it is not there, and gone on from where it is")
-    .option("--store <url>", "the store", DEFAULT_STORE)
+    .option("--store <url>", STORE_FORMS, DEFAULT_STORE)
     .option("--keys <folder>", "the gate's keys, which must be there", DEFAULT_KEYS)
     .option("--records <n>", "the most records of one file", "10000")
     .option("--follow", "go on until it is stopped (SIGINT or SIGTERM)")

@@ -11,7 +11,7 @@ import { openLogKeys, readCheckpointFile } from "../checkpoint-file.ts";
 import { DEFAULT_KEYS } from "../open-gate.ts";
 import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
-import { DEFAULT_STORE, openExistingStore } from "../store-url.ts";
+import { DEFAULT_STORE, openExistingStore, STORE_FORMS } from "../store-url.ts";
 
 interface CheckpointOptions {
   readonly store: string;
@@ -26,7 +26,7 @@ export function addCheckpoint(program: Command, define: Define): void {
     .description(
       "sign how far the log reaches (a C2SP checkpoint); keep it elsewhere and give it to `verify`",
     )
-    .option("--store <url>", "sqlite:PATH", DEFAULT_STORE)
+    .option("--store <url>", STORE_FORMS, DEFAULT_STORE)
     .option("--keys <folder>", "the gate's keys, which must be there", DEFAULT_KEYS)
     .option("--since <file>", "an earlier checkpoint, which the log must go on from");
   define(command, checkpoint);

@@ -6,7 +6,7 @@ import { type ExitCode, type Output, printable, type Terminal } from "../output.
 import type { Define } from "../program.ts";
 import { type Line, readBytes, readLines, unreadable } from "../reading.ts";
 import { parseRequest } from "../request-text.ts";
-import { DEFAULT_STORE } from "../store-url.ts";
+import { DEFAULT_STORE, STORE_FORMS } from "../store-url.ts";
 
 interface DecideOptions {
   readonly policy: string;
@@ -24,7 +24,7 @@ export function addDecide(program: Command, define: Define, stdin: Terminal["std
       "decide one request, or JSONL on stdin, one a line; exit 1 where anything was denied",
     )
     .requiredOption("--policy <file>", "the policy to decide under")
-    .option("--store <url>", "memory: or sqlite:PATH", DEFAULT_STORE)
+    .option("--store <url>", STORE_FORMS, DEFAULT_STORE)
     .option("--keys <folder>", "the gate's keys, made on first use", DEFAULT_KEYS)
     .addOption(
       new Option("--mode <mode>", "a shadow log is a store of its own").choices([

@@ -10,7 +10,7 @@ import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
 import { revokeKey, timeText } from "../revoke-key.ts";
 import { type Rotation, rotateKeys } from "../rotate-keys.ts";
-import { openExistingStore } from "../store-url.ts";
+import { openExistingStore, STORE_FORMS } from "../store-url.ts";
 
 interface NewOptions {
   readonly out?: string;
@@ -50,7 +50,7 @@ export function addKeys(program: Command, define: Define): void {
     .command("rotate")
     .description("make a new signing key that takes over; the old private key is destroyed")
     .argument("[folder]", "the folder of keys", DEFAULT_KEYS)
-    .option("--store <url>", "sqlite:PATH, whose log is to tell of it")
+    .option("--store <url>", `whose log is to tell of it: ${STORE_FORMS}`)
     .option(
       "--overlap <duration>",
       "how long gates that have not taken the new key may use the old one: 90s, 15m, 1h or 2d",

@@ -5,7 +5,7 @@ import { openLogKeys, readCheckpointFile } from "../checkpoint-file.ts";
 import { DEFAULT_KEYS } from "../open-gate.ts";
 import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
-import { DEFAULT_STORE, openExistingStore } from "../store-url.ts";
+import { DEFAULT_STORE, openExistingStore, STORE_FORMS } from "../store-url.ts";
 
 interface ProveOptions {
   readonly store: string;
@@ -22,7 +22,7 @@ export function addProve(program: Command, define: Define): void {
     .description("prove that a record is in the log (a C2SP tlog-proof)")
     .requiredOption("--sequence <id>", "its sequence")
     .requiredOption("--seq <n>", "its place in there, from 0")
-    .option("--store <url>", "sqlite:PATH", DEFAULT_STORE)
+    .option("--store <url>", STORE_FORMS, DEFAULT_STORE)
     .option("--keys <folder>", "the gate's keys, which must be there", DEFAULT_KEYS)
     .option("--checkpoint <file>", "prove it against this one, instead of a new one");
   define(command, prove);

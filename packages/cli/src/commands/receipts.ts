@@ -19,7 +19,13 @@ import {
   type Soundness,
   verifySource,
 } from "../sound-records.ts";
-import { chainOf, DEFAULT_STORE, openExistingStore } from "../store-url.ts";
+import {
+  chainOf,
+  DEFAULT_STORE,
+  openExistingStore,
+  shownStore,
+  STORE_FORMS,
+} from "../store-url.ts";
 import { addTrustOptions, printFinding, readTrust, type TrustOptions } from "../trust.ts";
 
 interface ReceiptsOptions extends Omit<TrustOptions, "keys"> {
@@ -35,7 +41,7 @@ export function addReceipts(program: Command, define: Define): void {
   const command = program
     .command("receipts")
     .description("export receipts, in order: as JSONL, byte for byte, or in another format")
-    .option("--store <url>", "sqlite:PATH", DEFAULT_STORE)
+    .option("--store <url>", STORE_FORMS, DEFAULT_STORE)
     .option("--sequence <id>", "of this sequence alone")
     .addOption(
       new Option("--format <format>", "the records themselves, attestations, or log records (OTLP)")
@@ -143,10 +149,11 @@ async function refuse(
   { store, format }: ReceiptsOptions,
   { report: { result, findings, records } }: Soundness,
 ): Promise<ExitCode> {
-  if (output.json) await output.document({ store, result, findings });
-  for (const finding of findings) printFinding(output, store, finding);
+  const shown = shownStore(store);
+  if (output.json) await output.document({ store: shown, result, findings });
+  for (const finding of findings) printFinding(output, shown, finding);
   const why = records === 0 ? "there are no records" : result;
-  output.error(`${store}: ${why}, so nothing was exported as ${format}; see stepgate verify`);
+  output.error(`${shown}: ${why}, so nothing was exported as ${format}; see stepgate verify`);
   return result === "invalid" ? 1 : 2;
 }
 
@@ -164,7 +171,7 @@ function sourceOf(store: Store, sequence: string | undefined): RecordSource {
 
 function mustBeThere({ store, sequence }: ReceiptsOptions, records: number): void {
   if (records === 0 && sequence !== undefined)
-    throw new GateError("NOT_OPENED", `${store}: there is no sequence '${sequence}'`);
+    throw new GateError("NOT_OPENED", `${shownStore(store)}: there is no sequence '${sequence}'`);
 }
 
 async function keysOfFolder(): Promise<readonly string[]> {

@@ -5,7 +5,7 @@ import { openActingGate } from "../acting-gate.ts";
 import { DEFAULT_KEYS } from "../open-gate.ts";
 import type { ExitCode, Output } from "../output.ts";
 import type { Define } from "../program.ts";
-import { DEFAULT_STORE, openExistingStore } from "../store-url.ts";
+import { DEFAULT_STORE, openExistingStore, STORE_FORMS } from "../store-url.ts";
 
 interface SealOptions {
   readonly store: string;
@@ -24,7 +24,7 @@ export function addSeal(program: Command, define: Define): void {
     .requiredOption("--sequence <id>", "the sequence")
     .requiredOption("--reason <text>", "why: at most 200 printable ASCII characters")
     .option("--by <who>", "who decided it (default: host)")
-    .option("--store <url>", "sqlite:PATH", DEFAULT_STORE)
+    .option("--store <url>", STORE_FORMS, DEFAULT_STORE)
     .option("--keys <folder>", "the gate's keys, which must be there", DEFAULT_KEYS)
     .option("--policy <file>", "only for a store that does not hold the sequence's policy");
   define(command, seal);

@@ -24,7 +24,7 @@ import { machine } from "./print.ts";
 const { values } = parseArgs({
   options: {
     records: { type: "string", default: "10000000" },
-    "at-once": { type: "string", default: "4096" },
+    "at-once": { type: "string", default: "1000" },
   },
 });
 const records = Number(values.records);

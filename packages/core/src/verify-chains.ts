@@ -26,7 +26,7 @@ export interface ChainSpill {
 
 /** The chains that a verifier follows. */
 export interface Chains {
-  /** The chain of this id, which begins with this line unless it is known. */
+  /** The chain of this id, which begins with this line unless it is known: one more record is its. */
   follow(sequenceId: string, line: number): FollowedChain;
   /** Told after each line: no chain is being changed now. */
   settle(): void;
@@ -47,59 +47,58 @@ export function createChains(
   spill?: ChainSpill,
   atHand: number = AT_HAND,
 ): Chains {
-  let young = new Map<string, FollowedChain>();
-  let old = new Map<string, FollowedChain>();
+  /** By when they were touched, the longest ago first. */
+  const hand = new Map<string, FollowedChain>();
   let log: FollowedChain | undefined;
   let weight = 0;
   let spilled = false;
 
-  function find(sequenceId: string): FollowedChain | undefined {
-    const aged = old.get(sequenceId);
-    if (aged !== undefined) {
-      old.delete(sequenceId);
-      return aged;
-    }
+  function takeUp(sequenceId: string, line: number): FollowedChain {
     const packed = spilled ? spill?.load(sequenceId) : undefined;
-    return packed === undefined ? undefined : unpackChain(packed, policies);
+    const followed = packed === undefined ? begin(line) : unpackChain(packed, policies);
+    weight += CHAIN_WEIGHT + followed.records;
+    return followed;
   }
 
-  /** Puts aside what was not touched since the last time; what was is next, unless it is touched again. */
-  function age(): void {
-    save(old);
-    [old, young, weight] = [young, new Map(), 0];
-  }
-
-  function save(chains: ReadonlyMap<string, FollowedChain>): void {
-    for (const [sequenceId, followed] of chains)
-      spill?.save(sequenceId, followed.from, packChain(followed));
-    spilled ||= chains.size > 0;
+  function putAside(to: ChainSpill): void {
+    for (const [sequenceId, followed] of hand) {
+      // One chain stays, however long it is.
+      if (weight <= atHand || hand.size === 1) return;
+      to.save(sequenceId, followed.from, packChain(followed));
+      spilled = true;
+      hand.delete(sequenceId);
+      weight -= CHAIN_WEIGHT + followed.records;
+    }
   }
 
   return {
     follow(sequenceId, line) {
-      if (sequenceId === LOG_CHAIN) return (log ??= begin(line));
-      let followed = young.get(sequenceId);
-      if (followed === undefined) {
-        followed = find(sequenceId) ?? begin(line);
-        young.set(sequenceId, followed);
-        weight += CHAIN_WEIGHT + followed.records;
-      }
+      if (sequenceId === LOG_CHAIN) return (log = counted(log ?? begin(line)));
+      const known = hand.get(sequenceId);
+      if (known !== undefined) hand.delete(sequenceId);
+      const followed = known ?? takeUp(sequenceId, line);
+      hand.set(sequenceId, followed);
       weight++;
-      return followed;
+      return counted(followed);
     },
     settle() {
-      if (spill !== undefined && weight > atHand / 2) age();
+      if (spill !== undefined && weight > atHand) putAside(spill);
     },
     log: () => log?.chain,
     *all() {
       if (spill !== undefined && spilled) {
-        save(old);
-        save(young);
+        for (const [sequenceId, followed] of hand)
+          spill.save(sequenceId, followed.from, packChain(followed));
         for (const [sequenceId, packed] of spill.all())
           yield [sequenceId, unpackChain(packed, policies)] as const;
-      } else yield* [...old, ...young].sort(([, a], [, b]) => a.from - b.from);
+      } else yield* [...hand].sort(([, a], [, b]) => a.from - b.from);
     },
   };
+}
+
+function counted(followed: FollowedChain): FollowedChain {
+  followed.records++;
+  return followed;
 }
 
 function begin(line: number): FollowedChain {

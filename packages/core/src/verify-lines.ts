@@ -118,7 +118,6 @@ export function createLineVerifier(
       const inLog = log?.line(place?.hash, receipt?.log_id);
       if (place === undefined) return own && note(own, {});
       const one = chains.follow(place.sequence_id, lines);
-      one.records++;
       const inChain =
         receipt === undefined
           ? skipRecord(one.chain, place)

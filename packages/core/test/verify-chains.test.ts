@@ -59,6 +59,7 @@ function forgetful(policies: Policies): Chains {
       if (id === LOG_CHAIN) return all.follow(id, line);
       const text = packed.get(id);
       const followed = text === undefined ? all.follow(id, line) : unpackChain(text, policies);
+      if (text !== undefined) followed.records++;
       current = [id, followed];
       return followed;
     },

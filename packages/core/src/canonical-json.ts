@@ -134,7 +134,7 @@ function writeNumber(value: number, walk: Walk): string {
   ) {
     throw refuse("an integer beyond ±(2^53 − 1) loses digits; send it as a string", walk);
   }
-  return text === "-0" ? "0" : text;
+  return text;
 }
 
 function writeArray(items: readonly unknown[], walk: Walk, depth: number): string {

@@ -3,7 +3,8 @@ import { isDeepStrictEqual } from "node:util";
 import canonicalizeOfNpm from "canonicalize";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { canonicalize, JsonError } from "../src/index.ts";
+import { canonicalCopy, canonicalString, setMember } from "../src/canonical-json.ts";
+import { canonicalize, type Json, JsonError } from "../src/index.ts";
 import { anyJson, anyName, anyText } from "./json-arbitraries.ts";
 import { hasVectors, readVector, vectorNames } from "./public-vectors.ts";
 
@@ -252,6 +253,174 @@ describe("limits", () => {
       expect(errorOf(() => canonicalize([lossy], strict)).path).toBe("[0]");
     }
   });
+});
+
+describe("what is refused is named", () => {
+  test("by its path and the reason, or by the reason alone where the value itself is at fault", () => {
+    const inside = errorOf(() => canonicalize({ items: [1, { when: undefined }] }));
+    expect([inside.path, inside.reason]).toEqual(["items[1].when", "undefined is not JSON"]);
+    expect(inside.message).toBe("items[1].when: undefined is not JSON");
+    expect(errorOf(() => canonicalize(undefined)).message).toBe("undefined is not JSON");
+    expect(inside.offset).toBeUndefined();
+    expect(new JsonError("not JSON", "", 7).offset).toBe(7);
+  });
+
+  test("after the members before it, of which no trace is in its path", () => {
+    expect(errorOf(() => canonicalize({ a: [1, 2], b: { c: 1 }, d: NaN })).message).toBe(
+      "d: NaN is not JSON",
+    );
+  });
+
+  test("whatever it is", () => {
+    class Money {}
+    const nameless = Object.create(Object.create(Object.create(null)));
+    const unnamed = new (class {
+      readonly a = 1;
+    })();
+    const anonymous = Object.create({ constructor: { name: "" } });
+    for (const [value, message] of [
+      [10n, "bigint is not JSON"],
+      [-Infinity, "-Infinity is not JSON"],
+      ["\ud800", "a lone surrogate is not text"],
+      [new Date(0), "a Date is not JSON"],
+      [new Money(), "a Money is not JSON"],
+      [nameless, "a class instance is not JSON"],
+      [anonymous, "a class instance is not JSON"],
+    ] as const)
+      expect(errorOf(() => canonicalize(value)).message).toBe(message);
+    expect(errorOf(() => canonicalize(unnamed)).message).toContain("is not JSON");
+    expect(errorOf(() => canonicalize(2 ** 53, { safeIntegers: true })).message).toBe(
+      "an integer beyond ±(2^53 − 1) loses digits; send it as a string",
+    );
+  });
+
+  test("without the name of a place, where the whole is too large", () => {
+    const { path, message } = errorOf(() => canonicalize({ a: "long" }, { bytes: 5 }));
+    expect([path, message]).toEqual(["", "larger than 5 bytes"]);
+  });
+
+  test("by eight parts of its path at most, and 64 characters of each", () => {
+    const deep = (parts: number): unknown =>
+      Array.from({ length: parts }).reduce<unknown>((value) => ({ a: value }), undefined);
+    expect(errorOf(() => canonicalize(deep(8))).path).toBe("a.a.a.a.a.a.a.a");
+    expect(errorOf(() => canonicalize(deep(9))).path).toBe("a.a.a.a.a.a.a.a…");
+    expect(errorOf(() => canonicalize({ ["n".repeat(65)]: undefined })).path).toBe("n".repeat(64));
+  });
+});
+
+describe("a canonical copy", () => {
+  test("is the value that the text says, member by member and item by item", () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        const { text, copy } = canonicalCopy(value);
+        expect(copy).toEqual(JSON.parse(text));
+        expect(canonicalize(copy)).toBe(text);
+      }),
+    );
+  });
+
+  test("has 0 where the value has -0, and the numbers that the value has", () => {
+    const copy = canonicalCopy([-0, 0, 1.5, -7]).copy as readonly number[];
+    expect(copy.map((number) => Object.is(number, -0))).toEqual([false, false, false, false]);
+    expect(copy).toEqual([0, 0, 1.5, -7]);
+  });
+
+  test("says what the text says of a member that says something else each time", () => {
+    let reads = 0;
+    const value = {
+      get a() {
+        return ++reads;
+      },
+    };
+    expect(canonicalCopy(value)).toEqual({ text: '{"a":1}', copy: { a: 1 } });
+    expect(reads).toBe(1);
+  });
+});
+
+test("a member of any name is set as a plain member, `__proto__` too", () => {
+  for (const name of ["a", "__proto__", "constructor", ""]) {
+    const object: Record<string, Json> = {};
+    setMember(object, name, { b: 1 });
+    expect(Object.getOwnPropertyDescriptor(object, name)).toEqual({
+      value: { b: 1 },
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+    expect(Object.getPrototypeOf(object)).toBe(Object.prototype);
+  }
+});
+
+test("a string is written as it is within any value, and a lone surrogate is no string", () => {
+  fc.assert(
+    fc.property(anyText, (text) => {
+      expect(canonicalString(text)).toBe(canonicalize([text]).slice(1, -1));
+    }),
+  );
+  for (const text of ["", "plain ~", '"', "\\", "\u0000", "\u001f", "\u007f", "é", "a\nb"])
+    expect(canonicalString(text)).toBe(JSON.stringify(text));
+  const { path, message } = errorOf(() => canonicalString("\udc00"));
+  expect([path, message]).toEqual(["", "a lone surrogate is not text"]);
+});
+
+describe("what exceeds a cap on bytes is not read on", () => {
+  /** A list or an object whose members count how many of them were read. */
+  function counting(value: string, names: readonly string[], list: boolean) {
+    let reads = 0;
+    const members: unknown = list ? [] : {};
+    for (const name of names)
+      Object.defineProperty(members, name, {
+        enumerable: true,
+        get: () => (reads++, value),
+      });
+    return { members, reads: () => reads };
+  }
+  const numbered = (count: number, name = ""): string[] =>
+    Array.from({ length: count }, (_, at) => `${name}${at}`);
+
+  test.each([
+    ["a list of 100 items by its brackets and commas", true, 100, 101],
+    ["an object of 100 members by its braces, commas, colons and first name", false, 100, 204],
+  ])("%s", (_name, list, count, least) => {
+    const { members, reads } = counting("", numbered(count), list);
+    expect(() => canonicalize(members, { bytes: least - 1 })).toThrow(JsonError);
+    expect(reads()).toBe(0);
+    expect(() => canonicalize(members, { bytes: least })).toThrow(JsonError);
+    expect(reads()).toBeGreaterThan(0);
+  });
+
+  test("a list by its items, and an object by its names", () => {
+    const list = counting("x".repeat(50), numbered(10), true);
+    expect(() => canonicalize(list.members, { bytes: 11 + 2 * 52 })).toThrow(JsonError);
+    expect(list.reads()).toBe(3);
+    const object = counting("", numbered(10, "x".repeat(50)), false);
+    expect(() => canonicalize(object.members, { bytes: 21 + 2 * (53 + 2) })).toThrow(JsonError);
+    expect(object.reads()).toBe(2);
+  });
+
+  test("a text whose escaped form no string could hold", () => {
+    expect(() => canonicalize("\u0001".repeat(2 ** 27), { bytes: 1_000 })).toThrow(JsonError);
+  });
+});
+
+test("the cap on bytes counts one, two, three and four of them where UTF-8 has as many", () => {
+  for (const text of [
+    "\u007f",
+    "\u0080",
+    "\u07ff",
+    "\u0800",
+    "\ud7ff",
+    "\ue000",
+    "\uffff",
+    "\u{10000}",
+    "\u{10ffff}",
+  ]) {
+    const bytes = Buffer.byteLength(text) + 2;
+    expect(canonicalize(text, { bytes })).toBe(JSON.stringify(text));
+    expect(errorOf(() => canonicalize(text, { bytes: bytes - 1 })).message).toContain(
+      "larger than",
+    );
+  }
 });
 
 function nested(depth: number): unknown {

@@ -127,6 +127,57 @@ test("the empty tree's root is the hash of nothing, and it has no leaf", () => {
   expect(() => path(0)).toThrow(RangeError);
 });
 
+test("a proof that an earlier tree begins it is none where there is nothing to prove, or more than a tree has", () => {
+  const [one, two, three] = [1, 2, 3].map((size) => ({
+    size,
+    root: merkleTree(leaves(size)).root,
+  })) as [Head, Head, Head];
+  const proof = consistencyByDefinition(2, leaves(3));
+  expect(isConsistent(two, three, proof)).toBe(true);
+  for (const size of [0, -1, 1.5, Number.NaN, 2 ** 53]) {
+    expect(isConsistent({ ...one, size }, { ...one, size }, [])).toBe(false);
+    expect(isConsistent({ ...two, size }, three, proof)).toBe(false);
+    expect(isConsistent(two, { ...three, size }, proof)).toBe(false);
+  }
+  // What would be a proof of sizes that stand the other way round.
+  expect(isConsistent({ ...three, size: 4 }, { ...three, size: 3 }, [])).toBe(false);
+  expect(isConsistent({ ...one, size: 2 }, { ...one, size: 1 }, [])).toBe(false);
+  expect(isConsistent({ size: 3, root: three.root }, { size: 4, root: three.root }, [])).toBe(
+    false,
+  );
+  for (const bad of ["", "0".repeat(63), "g".repeat(64)]) {
+    expect(isConsistent({ ...two, root: bad }, three, proof)).toBe(false);
+    expect(isConsistent(two, { ...three, root: bad }, proof)).toBe(false);
+    expect(isConsistent(two, three, [bad])).toBe(false);
+    expect(isConsistent(two, three, [...proof, bad])).toBe(false);
+  }
+});
+
+test("a leaf that is not there, and what is no hash, are named", () => {
+  expect(() => merkleTree(leaves(2)).path(2)).toThrow("the tree has no leaf 2");
+  expect(() => nodeHash("", "")).toThrow("a tree hash is 64 hex digits");
+});
+
+test("whoever hashes the nodes is told their level and their index in it, leaves being of level 0", () => {
+  const told: string[] = [];
+  for (const [index, leaf] of leaves(5).entries())
+    climb(leaf, index, 5, merkleTree(leaves(5)).path(index), (left, right, level, at) => {
+      told.push(`${index}: ${at} of ${level}`);
+      return nodeHash(left, right);
+    });
+  expect(told).toEqual(
+    ["0: 0 of 1", "0: 0 of 2", "0: 0 of 3", "1: 0 of 1", "1: 0 of 2", "1: 0 of 3"].concat([
+      "2: 1 of 1",
+      "2: 0 of 2",
+      "2: 0 of 3",
+      "3: 1 of 1",
+      "3: 0 of 2",
+      "3: 0 of 3",
+      "4: 0 of 3",
+    ]),
+  );
+});
+
 test("an interior node is hashed once, however many leaves' paths go through it", () => {
   const nodes = new Set<string>();
   const tree = merkleTree(leaves(32));
@@ -165,6 +216,11 @@ describe("what is no hash leads nowhere", () => {
       expect(rootFromPath(leaf, index, size, [sibling])).toBeUndefined();
   });
 });
+
+interface Head {
+  readonly size: number;
+  readonly root: string;
+}
 
 function leaves(size: number): string[] {
   return Array.from({ length: size }, (_, n) => sha256(Buffer.from(`\0leaf ${n}`)));

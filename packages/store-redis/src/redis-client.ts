@@ -7,6 +7,7 @@ export interface RedisLink {
   connect(): Promise<unknown>;
   sendCommand(args: readonly string[]): Promise<unknown>;
   destroy(): void;
+  unref(): void;
 }
 
 /** A client of `createClient` of `@redis/client` or `redis`: connected or not, it is only copied. */
@@ -35,6 +36,8 @@ export function newLink(client: RedisClient, timeoutMs: number): RedisLink {
   });
   // Its commands are rejected as well; without a listener the process would end.
   link.on("error", () => {});
+  // What is under way has timers that keep a process alive; a connection with nothing to do must not.
+  link.unref();
   return link;
 }
 

@@ -100,7 +100,7 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
     }
   }
 
-  /** WAIT counts what its own connection wrote, and a retry that found its bytes standing wrote nothing. */
+  /** By its documentation WAIT counts what its own connection wrote; a retry that found its bytes standing wrote nothing. */
   async function replicated(ms: number): Promise<void> {
     const written = commands.send("INCR", writtenKey);
     const reached = commands.send("WAIT", `${replicas}`, `${Math.ceil(ms * WAIT_SHARE)}`);

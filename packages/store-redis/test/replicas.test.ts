@@ -39,6 +39,10 @@ serverTest(
     expect(performance.now() - since).toBeLessThan(1_200);
     // It stands on the primary, and the retry finds its bytes there: still nobody else has them.
     await eventually(async () => expect(await store.append(BURNING)).toBe("unknown"));
+    // Nor does a retry by a connection that wrote nothing, and for which WAIT has nothing to wait for.
+    const another = primary.open({ replicas: 1 });
+    expect(await another.read("s", 0)).toHaveLength(1);
+    expect(await another.append(BURNING)).toBe("unknown");
     expect(await primary.command("XLEN", "{stepgate}:log")).toBe(2);
     replica.thaw();
     await eventually(async () => expect(await store.append(BURNING)).toBe("won"));

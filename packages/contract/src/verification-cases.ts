@@ -10,7 +10,9 @@ import {
   type Receipt,
 } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
+import { bytesOf, parsed, signedLine } from "./mutant.ts";
 import { recordMutants } from "./receipt-mutants.ts";
+import { thumbprint } from "./second-proofs.ts";
 import { GATE_KEY, SOUND_KEYS, SOUND_SECRETS, soundReceipts } from "./sound-receipts.ts";
 import type { SecondTrust } from "./second-verifier.ts";
 import { testKey, testRandom, testSecret } from "./test-keys.ts";
@@ -83,6 +85,9 @@ async function logOverTime(): Promise<readonly VerificationCase[]> {
   const proof = await proveRecord(store, JSON.parse(lines[3] ?? "") as Receipt, later);
   return [
     ...filesOverTime(lines, [earlier.note, later.note], [GATE_KEY.publicJwk, next.publicJwk]),
+    fileCase("a key handed over to one of small order", smallOrderHandover(lines), {
+      keys: { keys: [GATE_KEY.publicJwk, next.publicJwk] },
+    }),
     ...notesOverTime(later.note, [GATE_KEY.publicJwk, next.publicJwk]),
     ...lines.map((line) => ({
       name: `a proof, held against ${line.slice(0, 80)}`,
@@ -90,6 +95,18 @@ async function logOverTime(): Promise<readonly VerificationCase[]> {
       keys: { keys: [next.publicJwk] },
     })),
   ];
+}
+
+/** The gate itself names a next key under which anybody signs anything, where a platform lets that hold. */
+function smallOrderHandover(lines: readonly string[]): Buffer {
+  const x = Buffer.from(`01${"00".repeat(31)}`, "hex").toString("base64url");
+  const bare = { crv: "Ed25519", kty: "OKP", x };
+  const new_key = { ...bare, kid: thumbprint(bare) };
+  const new_key_sig = `ed25519=01${"00".repeat(63)}`;
+  const forged = lines.map((line) =>
+    parsed(line)["kind"] === "key" ? signedLine({ ...parsed(line), new_key, new_key_sig }) : line,
+  );
+  return bytesOf(forged);
 }
 
 const AT_MS = 1_790_000_000_000;

@@ -1,4 +1,5 @@
 /** `@stepgate/core/verify` in a real Chromium, on its own WebCrypto: every answer is what core says on Node. */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as core from "@stepgate/core";
 import type { Browser, Page } from "playwright-core";
@@ -18,6 +19,17 @@ import { verificationCases } from "../src/verification-cases.ts";
 
 const binary = chromiumBinary(process.env["CHROMIUM"]);
 const pathOf = (specifier: string): string => fileURLToPath(import.meta.resolve(specifier));
+
+const VECTORS = new URL("../../core/test/vectors/", import.meta.url);
+const WORKER = `
+importScripts("/verify.js");
+const verify = async () => {
+  const keys = Stepgate.importKeySet(await (await fetch("/vectors/keys.json")).json());
+  const { result, records } = await Stepgate.verifyFile((await fetch("/vectors/sound.jsonl")).body, { keys });
+  return result + " " + records;
+};
+verify().then(postMessage, (error) => postMessage(String(error)));
+`;
 
 /** What the page's scripts export. */
 declare const Elsewhere: typeof import("../src/verifier-elsewhere.ts");
@@ -39,6 +51,9 @@ describe.skipIf(binary === undefined)(`in Chromium (else skipped: ${NO_CHROMIUM}
       "/cases.json": JSON.stringify(cases),
       "/receipts.jsonl": many.file,
       "/keys.json": JSON.stringify(many.keys),
+      "/worker.js": WORKER,
+      "/vectors/sound.jsonl": readFileSync(new URL("sound.jsonl", VECTORS)),
+      "/vectors/keys.json": readFileSync(new URL("keys.json", VECTORS)),
     });
   }, 180_000);
   afterAll(async () => {
@@ -80,6 +95,15 @@ describe.skipIf(binary === undefined)(`in Chromium (else skipped: ${NO_CHROMIUM}
     expect(steps).toEqual(steps.toSorted((a, b) => a - b));
     expect(steps.at(-1)).toBe(many.file.length);
   }, 180_000);
+
+  test("a worker verifies as a page does", async () => {
+    const page = await browser.newPage();
+    await page.goto(pages.origin);
+    const heard = `new Promise((heard) => {
+      new Worker("/worker.js").onmessage = ({ data }) => heard(data);
+    })`;
+    expect(await page.evaluate(heard)).toBe("sound 201");
+  });
 
   test("a page without a secure context has no WebCrypto: it gets an error, and no verdict", async () => {
     const page = await open("/verify.js", `http://${INSECURE_HOST}:${pages.port}`);

@@ -1,7 +1,7 @@
 /** A new key proves itself: it signs its own name for one log, so that nobody hands over to a key that is not theirs. */
-import { type PublicKey, publicKeyOf, toHex } from "#platform";
+import { type PublicKey, toHex } from "#platform";
 import { GateError } from "./errors.ts";
-import type { PublicJwk } from "./key-set.ts";
+import { believableKey, type PublicJwk } from "./key-set.ts";
 import type { KeyReceipt } from "./receipt.ts";
 import { checkSignature, type SignatureCheck } from "./signature-check.ts";
 import type { PublishedSigner } from "./signer.ts";
@@ -31,10 +31,10 @@ export function provesKey(
   );
 }
 
-/** `undefined` for 32 bytes that are no point of the curve. */
+/** `undefined` for 32 bytes that are nobody's key. */
 function publicKeyIn(jwk: PublicJwk): PublicKey | undefined {
   try {
-    return publicKeyOf(jwk);
+    return believableKey(jwk);
   } catch {
     return undefined;
   }

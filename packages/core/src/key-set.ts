@@ -1,5 +1,5 @@
 /** Public Ed25519 keys (RFC 8032), named by their RFC 7638 thumbprint: whose signatures are believed, and when. */
-import { fromBase64Url, type PublicKey, publicKeyOf, sha256Base64Url } from "#platform";
+import { fromBase64Url, type PublicKey, publicKeyOf, sha256Base64Url, toHex } from "#platform";
 import { GateError } from "./errors.ts";
 
 /** A public Ed25519 key as JWK (RFC 8037), with its validity in seconds since the epoch. */
@@ -106,11 +106,35 @@ function importKey(candidate: unknown, at: string): TrustedKey {
     ...roles(candidate, at),
   };
   try {
-    return { key: publicKeyOf(jwk), jwk };
+    return { key: believableKey(jwk), jwk };
   } catch (cause) {
     throw new GateError("KEY_INVALID", `${at}: not a public Ed25519 key`, { cause });
   }
 }
+
+/**
+ * The key of a JWK. @throws where it is none, or one of small order: some platforms (BoringSSL's, so Chromium's) let a
+ * signature of zeros hold under such a key for every text, others (OpenSSL's) let none.
+ */
+export function believableKey(jwk: Pick<PublicJwk, "kty" | "crv" | "x">): PublicKey {
+  const point = pointOf(jwk).slice();
+  // The sign of the x-coordinate; both signs are of one order.
+  point[31] = (point[31] ?? 0) & 0x7f;
+  if (SMALL_ORDER.has(toHex(point)))
+    throw new TypeError("x: a point of small order is nobody's key");
+  return publicKeyOf(jwk);
+}
+
+/** The y-coordinates of the points whose order divides 8, little-endian, in every spelling of 255 bits. */
+const SMALL_ORDER: ReadonlySet<string> = new Set([
+  `00${"00".repeat(31)}`,
+  `01${"00".repeat(31)}`,
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+  `ec${"ff".repeat(30)}7f`,
+  `ed${"ff".repeat(30)}7f`,
+  `ee${"ff".repeat(30)}7f`,
+]);
 
 /** 32 bytes in base64url, spelt in the one way there is: the unused bits of the last digit are zero, or one key had several names. */
 function isPoint(x: unknown): x is string {

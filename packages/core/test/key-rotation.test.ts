@@ -508,12 +508,18 @@ describe("a forged key record", () => {
   });
 
   test("whose new key is no point of the curve is found, and nothing throws", async () => {
-    const x = Buffer.alloc(32, 0xff).toString("base64url");
-    const kid = createHash("sha256")
-      .update(`{"crv":"Ed25519","kty":"OKP","x":"${x}"}`)
-      .digest("base64url");
-    const record = handover(k1, { kty: "OKP", crv: "Ed25519", x, kid }, k2);
+    const record = handover(k1, jwkOf(Buffer.alloc(32, 0xff).toString("base64url")), k2);
     expect(await findings([record], trusted(k1))).toEqual(["1 BAD_SIGNATURE"]);
+  });
+
+  test("whose new key is of small order is found, whatever seems to be signed under it", async () => {
+    for (const point of SMALL_ORDER) {
+      const x = Buffer.from(point, "hex").toString("base64url");
+      const record = handover(k1, jwkOf(x), k2, {
+        new_key_sig: `ed25519=${point}${"0".repeat(64)}`,
+      });
+      expect(await findings([record], trusted(k1)), point).toEqual(["1 BAD_SIGNATURE"]);
+    }
   });
 
   test("is found after any change of one member, proof and new key among them", async () => {
@@ -556,6 +562,17 @@ describe("a key set", () => {
     );
   });
 
+  test("holds no key of small order, under which anybody could sign", () => {
+    for (const point of SMALL_ORDER)
+      for (const sign of [0, 0x80]) {
+        const bytes = Buffer.from(point, "hex");
+        bytes[31] = (bytes[31] ?? 0) | sign;
+        expect(() => importKeySet({ keys: [jwkOf(bytes.toString("base64url"))] }), point).toThrow(
+          "not a public Ed25519 key",
+        );
+      }
+  });
+
   test("knows each key by one name: a point spelt otherwise is refused", () => {
     const { x } = k1.publicJwk;
     const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -569,3 +586,21 @@ describe("a key set", () => {
     );
   });
 });
+
+/** Order 4, 1, 8, 8 and 2, then 4 and 1 as they must not be spelt: p and p + 1. */
+const SMALL_ORDER: readonly string[] = [
+  "00".repeat(32),
+  `01${"00".repeat(31)}`,
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+  `ec${"ff".repeat(30)}7f`,
+  `ed${"ff".repeat(30)}7f`,
+  `ee${"ff".repeat(30)}7f`,
+];
+
+function jwkOf(x: string): PublicJwk {
+  const kid = createHash("sha256")
+    .update(`{"crv":"Ed25519","kty":"OKP","x":"${x}"}`)
+    .digest("base64url");
+  return { kty: "OKP", crv: "Ed25519", x, kid };
+}

@@ -36,8 +36,13 @@ const NOBODY = 65_534;
 const STARTS_WITHIN_MS = 60_000;
 
 /** A test run that ends before it stops its servers must not leave them behind. */
-const running = new Set<ChildProcess>();
-process.once("exit", () => running.forEach((server) => server.kill("SIGKILL")));
+const running = new Map<ChildProcess, string>();
+process.once("exit", () => {
+  for (const [server, folder] of running) {
+    server.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 /**
  * Starts a server with a new data folder on a free port of loopback. The binaries are those on PATH, else those of
@@ -126,7 +131,10 @@ async function startServer(
     ...whoRuns(),
     stdio: ["ignore", "ignore", "pipe"],
   });
-  running.add(server.once("exit", () => running.delete(server)));
+  running.set(
+    server.once("exit", () => running.delete(server)),
+    dirname(data),
+  );
   let said = "";
   server.stderr
     ?.setEncoding("utf8")

@@ -13,7 +13,7 @@ CREATE FUNCTION ${at}.retire(cutoff_ms bigint, after text, at_most integer)
 RETURNS TABLE (last_name text, looked_at bigint, sequences bigint, records bigint, unindexed bigint, open bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
-  found record;
+  candidate record;
   head record;
   removed bigint;
   arrived bigint;
@@ -21,39 +21,39 @@ BEGIN
   looked_at := 0; sequences := 0; records := 0; unindexed := 0; open := 0;
   PERFORM set_config('stepgate.retiring', 'on', true);
   arrived := ((SELECT max(e.era) FROM ${at}.era e)::bigint << 48) + pg_current_xact_id()::text::bigint;
-  FOR found IN
+  FOR candidate IN
     SELECT r.sequence_id, r.line::jsonb AS opening FROM ${at}.record r
     WHERE r.seq = 0 AND r.sequence_id > after AND r.sequence_id <> '@log' AND r.line IS NOT NULL
     ORDER BY r.sequence_id LIMIT at_most
   LOOP
-    last_name := found.sequence_id;
+    last_name := candidate.sequence_id;
     looked_at := looked_at + 1;
-    CONTINUE WHEN (found.opening->>'ts_ms')::bigint >= cutoff_ms;
+    CONTINUE WHEN (candidate.opening->>'ts_ms')::bigint >= cutoff_ms;
     SELECT r.seq, (r.line::jsonb->>'ts_ms')::bigint AS ts_ms INTO head FROM ${at}.record r
-      WHERE r.sequence_id = found.sequence_id ORDER BY r.seq DESC LIMIT 1;
+      WHERE r.sequence_id = candidate.sequence_id ORDER BY r.seq DESC LIMIT 1;
     CONTINUE WHEN head.ts_ms >= cutoff_ms;
     CONTINUE WHEN NOT EXISTS (
-        SELECT FROM ${at}.record r WHERE r.sequence_id = found.sequence_id AND r.line::jsonb->'sealed' = 'true')
+        SELECT FROM ${at}.record r WHERE r.sequence_id = candidate.sequence_id AND r.line::jsonb->'sealed' = 'true')
       AND NOT EXISTS (
-        SELECT FROM ${at}.document d WHERE d.digest = found.opening->>'policy_digest'
-          AND (found.opening->>'ts_ms')::bigint + coalesce((d.text::jsonb->>'lifetime')::bigint, 86400000) < cutoff_ms);
-    IF (SELECT count(*) FROM ${at}.leaf l WHERE l.sequence_id = found.sequence_id) <= head.seq THEN
+        SELECT FROM ${at}.document d WHERE d.digest = candidate.opening->>'policy_digest'
+          AND (candidate.opening->>'ts_ms')::bigint + coalesce((d.text::jsonb->>'lifetime')::bigint, 86400000) < cutoff_ms);
+    IF (SELECT count(*) FROM ${at}.leaf l WHERE l.sequence_id = candidate.sequence_id) <= head.seq THEN
       unindexed := unindexed + 1;
       CONTINUE;
     END IF;
     IF EXISTS (
-      SELECT FROM ${at}.record o WHERE o.sequence_id = found.sequence_id AND o.gate_id IS NOT NULL
+      SELECT FROM ${at}.record o WHERE o.sequence_id = candidate.sequence_id AND o.gate_id IS NOT NULL
         AND NOT EXISTS (SELECT FROM ${at}.record c WHERE c.sequence_id = o.sequence_id AND c.closes = o.hash)
     ) THEN
       open := open + 1;
       CONTINUE;
     END IF;
     INSERT INTO ${at}.record (sequence_id, seq, arrival, ordinal)
-      VALUES (found.sequence_id, head.seq + 1, arrived, looked_at) ON CONFLICT DO NOTHING;
+      VALUES (candidate.sequence_id, head.seq + 1, arrived, looked_at) ON CONFLICT DO NOTHING;
     CONTINUE WHEN NOT FOUND;
     DELETE FROM ${at}.document d USING ${at}.record r
-      WHERE r.sequence_id = found.sequence_id AND d.digest = r.line::jsonb->>'context_digest';
-    DELETE FROM ${at}.record r WHERE r.sequence_id = found.sequence_id AND r.seq <= head.seq;
+      WHERE r.sequence_id = candidate.sequence_id AND d.digest = r.line::jsonb->>'context_digest';
+    DELETE FROM ${at}.record r WHERE r.sequence_id = candidate.sequence_id AND r.seq <= head.seq;
     GET DIAGNOSTICS removed = ROW_COUNT;
     sequences := sequences + 1;
     records := records + removed;

@@ -14,7 +14,12 @@ const config: ViteUserConfig = defineConfig({
   resolve: {
     alias: [{ find: /^@stepgate\/([a-z]+)$/, replacement: `${packages}$1/src/index.ts` }],
   },
-  test: { include, testTimeout: 60_000, hookTimeout: 60_000 },
+  test: {
+    include,
+    setupFiles: [fileURLToPath(new URL("mutation-setup.ts", import.meta.url))],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
 });
 
 // oxlint-disable-next-line import/no-default-export -- vitest reads its configuration from there

@@ -70,7 +70,7 @@ export function textReport(output: Output, file: string): ReportWriter {
     },
     async end(report) {
       if (findings > SHOWN)
-        output.error(`${file}: ${number(findings - SHOWN)} more findings; --json lists them all`);
+        output.error(`${file}: ${many(findings - SHOWN, "more finding")}; --json lists them all`);
       for (const [verdict, count] of verdictsOf(report))
         await printVerdict(output, verdict, count, shown.get(verdict) ?? [], report);
       for (const checkpoint of report.checkpoints ?? [])
@@ -100,13 +100,13 @@ async function printVerdict(
   const word = output.paint(colourOf(verdict), verdict.padEnd(10));
   for (const { sequence_id, records, open_allows, first_finding: first } of sequences) {
     const why = first === undefined ? meaning : `${first.code} in line ${first.line}`;
-    await output.say(`${word} ${printable(sequence_id)}: ${number(records)} records; ${why}`);
+    await output.say(`${word} ${printable(sequence_id)}: ${many(records, "record")}; ${why}`);
     for (const hash of open_allows.slice(0, SHOWN_ALLOWS))
       await output.say(`${INDENT}ALLOW without outcome: ${printable(hash)}`);
     if (open_allows.length > SHOWN_ALLOWS) await output.say(`${INDENT}and more; --json lists all`);
   }
   const more = count - sequences.length;
-  if (more > 0) await output.say(`${word} and ${number(more)} more sequences; ${meaning}`);
+  if (more > 0) await output.say(`${word} and ${many(more, "more sequence")}; ${meaning}`);
 }
 
 const INDENT = " ".repeat(11);
@@ -133,12 +133,12 @@ async function printCheckpoint(
   records: number,
 ): Promise<void> {
   const says = {
-    HOLDS: `the log goes on from it; ${number(records - size)} records came after it`,
+    HOLDS: `the log goes on from it; ${many(records - size, "record")} came after it`,
     FORK: "the file says otherwise",
     TRUNCATED: "the file ends before it",
   };
   await output.say(
-    `${output.paint(result === "HOLDS" ? "green" : "red", result.padEnd(10))} checkpoint ${printable(origin)}, ${number(size)} records: ${says[result]}`,
+    `${output.paint(result === "HOLDS" ? "green" : "red", result.padEnd(10))} checkpoint ${printable(origin)}, ${many(size, "record")}: ${says[result]}`,
   );
 }
 
@@ -149,9 +149,9 @@ function figures(report: Summary): string {
   const each = counts.map(([verdict, count]) => `${number(count)} ${verdict}`).join(", ");
   const { records, open_allows: open } = report;
   return [
-    `${number(records)} records`,
-    `${number(sequences)} sequences${each === "" ? "" : ` (${each})`}`,
-    ...(open === 0 ? [] : [`${number(open)} ${open === 1 ? "ALLOW" : "ALLOWs"} without outcome`]),
+    many(records, "record"),
+    `${many(sequences, "sequence")}${each === "" ? "" : ` (${each})`}`,
+    ...(open === 0 ? [] : [`${many(open, "ALLOW")} without outcome`]),
   ].join(", ");
 }
 
@@ -161,11 +161,16 @@ function summary(
   findings: number,
 ): string {
   if (result === "sound") return output.paint("green", "sound");
-  if (result === "invalid") return output.paint("red", `INVALID, ${number(findings)} findings`);
+  if (result === "invalid") return output.paint("red", `INVALID, ${many(findings, "finding")}`);
   return output.paint(
     "yellow",
     records === 0 ? "could not decide, there are no records" : "could not decide, a key is missing",
   );
+}
+
+/** `1 record`, `2,000 records`. */
+function many(count: number, what: string): string {
+  return `${number(count)} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function number(count: number): string {

@@ -47,7 +47,9 @@ describe("init", () => {
     expect(printed[5]).toContain(
       "SEALED     loan-1: 6 records; no new action was allowed after the seal",
     );
-    expect(printed[5]).toContain("receipts.jsonl: 7 records, 1 sequences: sound");
+    expect(printed[5]).toContain(
+      "receipts.jsonl: 7 records, 1 sequence (1 SEALED), 5 ALLOWs without outcome: sound",
+    );
   }, 60_000);
 
   test("has a comment for whatever a beginner may want to change", async () => {

@@ -36,6 +36,9 @@ serverTest("a server that is safe has no fault, and is told of what it cannot ke
   expect(namesOf(findings, "warning")).toEqual(["failover"]);
   expect(findings.every(({ message }) => message.endsWith("."))).toBe(true);
   expect(await server.command("DBSIZE")).toBe(0);
+  await server.command("CONFIG", "SET", "maxmemory", "0");
+  const unlimited = await checkRedis(createClient({ url: server.url }));
+  expect(namesOf(unlimited, "warning")).toEqual(["maxmemory", "failover"]);
 });
 
 serverTest("an append-only file that is not whole yet is refused until it is", async () => {

@@ -1,5 +1,5 @@
 /** Test processes: scripts that are asked things over IPC, many at a time if need be. */
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
@@ -17,18 +17,26 @@ interface Envelope<T> {
   readonly body: T;
 }
 
-/** Starts a script, which answers with `answerQuestions`. Resolves when it has loaded. */
+/**
+ * Starts a script, which answers with `answerQuestions`. Resolves when it has loaded. `enter` comes before the command,
+ * e.g. to run it in a network namespace.
+ */
 export async function startScript<Question extends object, Answer extends object>(
   script: URL,
   environment: Readonly<Record<string, string>> = {},
+  enter: readonly string[] = [],
 ): Promise<ScriptProcess<Question, Answer>> {
   // Without the options of the test runner, which would keep back warnings.
   const { NODE_OPTIONS: _, ...env } = process.env;
-  const child = fork(fileURLToPath(script), {
-    silent: true,
+  const [command = process.execPath, ...words] = [
+    ...enter,
+    process.execPath,
+    fileURLToPath(script),
+  ];
+  const child = spawn(command, words, {
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
     // Histories carry times as BigInt.
     serialization: "advanced",
-    execArgv: [],
     env: { ...env, ...environment },
   });
   let errors = "";

@@ -10,6 +10,7 @@ import type { Witness } from "./fault-oracle.ts";
 import type { ClockFault, FaultAnswer, FaultQuestion, Opening } from "./fault-process.ts";
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
 import { openRacingGates, type RacingGates } from "./gate-races.ts";
+import type { NetworkNamespace } from "./network-namespace.ts";
 import type { LogUnderTest, StoreUnderTest } from "./store-under-test.ts";
 
 /** How long a gate's answer may take: the default of `createGate`. */
@@ -34,6 +35,9 @@ export interface Member {
   openAnother(): Promise<FaultAnswer>;
   pause(): void;
   goOn(): void;
+  /** Cuts it off from everything, where it is in a network namespace of its own, and joins it again. */
+  partition(): void;
+  rejoin(): void;
   /** Asks until it allows something, and resolves to how long that took; with an error in words where it never did. */
   recover(run: string): Promise<{ readonly ms: number; readonly violations: readonly string[] }>;
   /** Ends the work, and resolves to what was seen since it began. */
@@ -58,15 +62,22 @@ const SCRIPT = new URL("fault-process.ts", import.meta.url);
 const CLIENTS = 4;
 const SEQUENCES = 3;
 
-/** Makes the log's keys, and starts both gates. */
-export async function startCluster(store: StoreUnderTest, log: LogUnderTest): Promise<Cluster> {
+/** Makes the log's keys, and starts both gates: in these network namespaces, where they are to be partitioned. */
+export async function startCluster(
+  store: StoreUnderTest,
+  log: LogUnderTest,
+  namespaces: readonly NetworkNamespace[] = [],
+): Promise<Cluster> {
   const open = (): Promise<Store> => store.open(log.place);
   const first = await open();
   const keys = await openRacingGates([first]);
   await first.close();
   const folder = mkdtempSync(join(tmpdir(), "stepgate-"));
   const parts = { store, log, keys, folder };
-  const members = [await startMember(parts, "gate-0"), await startMember(parts, "gate-1")] as const;
+  const members = [
+    await startMember(parts, "gate-0", namespaces[0]),
+    await startMember(parts, "gate-1", namespaces[1]),
+  ] as const;
   return {
     members: [members[0].member, members[1].member],
     log,
@@ -100,9 +111,14 @@ interface Life {
   killed: boolean;
 }
 
-async function startMember({ store, log, keys, folder }: MemberParts, gateId: string) {
+async function startMember(
+  { store, log, keys, folder }: MemberParts,
+  gateId: string,
+  namespace?: NetworkNamespace,
+) {
   const server = addressOf(log.place);
-  const proxy = server && (await startFaultProxy(server));
+  const listen = namespace === undefined ? {} : { listen: namespace.host };
+  const proxy = server && (await startFaultProxy({ ...server, ...listen }));
   const place = proxy === undefined ? log.place : through(log.place, proxy);
   const opening: Opening = {
     ask: "open",
@@ -115,7 +131,8 @@ async function startMember({ store, log, keys, folder }: MemberParts, gateId: st
   const lives: Life[] = [];
   let begun: { readonly run: string; readonly seed: number } | undefined;
   let clock: ClockFault = "right";
-  let current = await startScript<FaultQuestion, FaultAnswer>(SCRIPT);
+  const load = (): Promise<GateProcess> => startScript(SCRIPT, {}, namespace?.enter);
+  let current = await load();
   const opened = await current.ask(opening);
   if (opened.answer !== "ALLOW") throw new Error(`${gateId} could not be opened: ${opened.answer}`);
 
@@ -140,7 +157,7 @@ async function startMember({ store, log, keys, folder }: MemberParts, gateId: st
   }
 
   async function restart(): Promise<readonly string[]> {
-    current = await startScript<FaultQuestion, FaultAnswer>(SCRIPT);
+    current = await load();
     const complaints = await openAgain(current, opening);
     if (begun !== undefined) await work(begun.run, begun.seed + 500 + lives.length);
     return complaints;
@@ -169,6 +186,8 @@ async function startMember({ store, log, keys, folder }: MemberParts, gateId: st
       const pause = lives.at(-1)?.pauses.at(-1);
       if (pause !== undefined) pause[1] = process.hrtime.bigint();
     },
+    partition: () => namespace?.cut(),
+    rejoin: () => namespace?.join(),
     recover: (run) => recover(current, `${run}/probe-${gateId}`, gateId),
     async rest() {
       begun = undefined;

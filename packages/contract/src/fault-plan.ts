@@ -26,11 +26,15 @@ export const NETWORK_FAULTS = [
 /** Faults of a server that the test may kill. */
 export const SERVER_FAULTS = ["server-killed", "server-frozen", "server-and-gate-killed"] as const;
 
+/** Only between gates in network namespaces: one is cut off, and nobody is told. */
+export const PARTITION = "network-partitioned";
+
 /** One of the faults above, or one that a kind of store brings along. */
 export type FaultKind =
   | (typeof GATE_FAULTS)[number]
   | (typeof NETWORK_FAULTS)[number]
   | (typeof SERVER_FAULTS)[number]
+  | typeof PARTITION
   | `store-${string}`;
 
 /** One scenario. */

@@ -4,12 +4,13 @@ import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { verifyReceipts } from "@stepgate/core";
 import { type Cluster, DEADLINE_MS, type Member } from "./fault-cluster.ts";
-import { type FaultFindings, judgeFault } from "./fault-oracle.ts";
+import { type FaultFindings, judgeFault, type Witness } from "./fault-oracle.ts";
 import {
   type FaultKind,
   type FaultPlan,
   GATE_FAULTS,
   NETWORK_FAULTS,
+  PARTITION,
   SERVER_FAULTS,
 } from "./fault-plan.ts";
 import type { LogUnderTest } from "./store-under-test.ts";
@@ -19,6 +20,14 @@ export interface FaultReport extends FaultFindings {
   readonly plan: FaultPlan;
   /** How long the slower gate took until it allowed something again. */
   readonly recoveredMs: number;
+  /** What each gate answered while the fault lasted: first 0, then 1. */
+  readonly meanwhile: readonly Meanwhile[];
+}
+
+/** Answers to calls that were made and answered while a fault lasted. */
+interface Meanwhile {
+  readonly allowed: number;
+  readonly denied: number;
 }
 
 /** What an answer may take beyond the deadline, in milliseconds: the event loop's own delay on a busy machine. */
@@ -49,14 +58,16 @@ export async function runFault(
   for (const [nth, member] of members.entries()) await member.work(run, plan.seed * 10 + nth);
   await sleep(plan.afterMs);
   const heal = await begin(cluster, plan);
+  const from = process.hrtime.bigint();
   await sleep(plan.lastsMs);
+  const to = process.hrtime.bigint();
   const complaints = await heal();
   const recovered = await Promise.all(members.map((member) => member.recover(run)));
   await sleep(AFTERWARDS_MS);
-  const witnesses = (await Promise.all(members.map((member) => member.rest()))).flat();
+  const rested = await Promise.all(members.map((member) => member.rest()));
   const store = await cluster.open();
   const terms = { withinMs: DEADLINE_MS + marginMs, codes: codesOf(plan.kind) };
-  const findings = await judgeFault(witnesses, store, cluster.trust, terms);
+  const findings = await judgeFault(rested.flat(), store, cluster.trust, terms);
   await store.close();
   const violations = [
     ...complaints,
@@ -64,7 +75,20 @@ export async function runFault(
     ...findings.violations,
   ];
   const recoveredMs = Math.max(...recovered.map(({ ms }) => ms));
-  return { ...findings, violations, plan, recoveredMs };
+  const meanwhile = rested.map((witnesses) => meanwhileOf(witnesses, from, to));
+  return { ...findings, violations, plan, recoveredMs, meanwhile };
+}
+
+function meanwhileOf(witnesses: readonly Witness[], from: bigint, to: bigint): Meanwhile {
+  const notes = witnesses.flatMap((witness) => witness.notes);
+  const made = new Set(
+    notes.flatMap((note) => (note.note === "call" && BigInt(note.at) > from ? note.attempt : [])),
+  );
+  const answers = notes.flatMap((note) =>
+    note.note === "answer" && made.has(note.attempt) && BigInt(note.at) < to ? note.answer : [],
+  );
+  const allowed = answers.filter((answer) => answer === "ALLOW").length;
+  return { allowed, denied: answers.length - allowed };
 }
 
 /** The whole log once more, every sequence of every run: what a verifier that trusts nobody says of it. */
@@ -121,6 +145,12 @@ async function begin({ members, log }: Cluster, plan: FaultPlan): Promise<Heal> 
         return gate === undefined ? nothing : gate.restart();
       };
     }
+    case PARTITION:
+      victim.partition();
+      return async () => {
+        victim.rejoin();
+        return nothing;
+      };
     case "server-frozen":
       log.server?.freeze();
       return async () => {

@@ -1,6 +1,6 @@
 /** Suites and means of testing that every store and every adapter shares. */
 export { checkThenInsertStore } from "./check-then-insert-store.ts";
-export { testFaults, testHastyStore } from "./fault-suite.ts";
+export { testFaults, testHastyStore, testPartition } from "./fault-suite.ts";
 export {
   type GateRace,
   openRacingGates,

@@ -13,6 +13,14 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   decide: ["decide"],
   "canonical-json": ["canonical-json"],
   merkle: ["merkle"],
+  receipt: ["receipt", "published-vectors"],
+  "verify-record": ["published-vectors", "verify"],
+  "verify-chain": ["published-vectors", "verify"],
+  "verify-batch": ["verify-batch", "published-vectors"],
+  "verify-log": ["verify-log", "published-vectors"],
+  "verify-decision": ["verify", "verify-level-two"],
+  verify: ["verify", "published-vectors"],
+  "verify-lines": ["verify", "published-vectors"],
 };
 
 const SANDBOX = join(tmpdir(), `stepgate-mutation-${process.pid}`);

@@ -57,6 +57,7 @@ function approvedFault(
   const use = state.nonces.get(receipt.nonce ?? "");
   const denial = use?.deny_code === "APPROVAL_REQUIRED" ? use : undefined;
   const asked = denial !== undefined && context.seq < denial.seq ? denial : undefined;
+  if (policy === undefined && asked === undefined) return undefined;
   const votes = votesOn(state, denial?.hash);
   // A key that is not trusted was found at its statement; what the statement is worth nobody can say here.
   if (![...votes.keys()].every((keyId) => keys.has(keyId))) return undefined;

@@ -9,6 +9,7 @@ import {
 } from "./action-request.ts";
 import { approvalRequest } from "./approval-request.ts";
 import type { CompiledPolicy } from "./compiled-policy.ts";
+import { withDeadline } from "./deadline.ts";
 import { decide, type Refusal, type Verdict } from "./decide.ts";
 import type { Allow, Decision, Deny, DenyCode, Earlier } from "./decision.ts";
 import { denialMessage } from "./denial-message.ts";
@@ -43,11 +44,14 @@ export function createDecide(setup: GateSetup): Decide {
       // Synchronous up to the first await: arguments that change afterwards change nothing.
       const now = setup.clock();
       const read = readActionRequest(input, { now, random: setup.token });
+      const answer = (): Promise<Decision> =>
+        isInvalid(read)
+          ? decideInvalid(setup, read, unrecorded)
+          : decideRequest(setup, read, unrecorded);
       const following = setup.policies.follow(now);
-      if (following !== undefined) await following;
-      return await (isInvalid(read)
-        ? decideInvalid(setup, read, unrecorded)
-        : decideRequest(setup, read, unrecorded));
+      if (following === undefined) return await answer();
+      // One deadline for both. What is written after it is nobody's answer, and open until its gate closes it.
+      return await withDeadline(setup.deadlineMs, () => following.then(answer));
     } catch (error) {
       return faultDenial(error);
     }

@@ -668,6 +668,31 @@ test("what rejects where the store fails rejects with a GateError", async () => 
     await expect(work()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
 });
 
+test("a decision that must learn first what other gates changed still answers within one deadline", async () => {
+  const real = memoryStore();
+  let lateMs = 0;
+  const late = async <T>(call: () => Promise<T>): Promise<T> => {
+    await new Promise((resolve) => setTimeout(resolve, lateMs));
+    return call();
+  };
+  const store: Store = {
+    ...real,
+    append: (append) => late(() => real.append(append)),
+    read: (...place) => late(() => real.read(...place)),
+  };
+  let now = 1_800_000_000_000;
+  const gate = await createGate({ ...PARTS, store, deadlineMs: 400, clock: () => now });
+  lateMs = 300;
+  now += 2_000;
+  const began = performance.now();
+  const answer = await gate.decide(NOTE);
+  const took = performance.now() - began;
+  expect(answer).toMatchObject({ decision: "DENY", deny_code: "STORE_UNAVAILABLE" });
+  // Alone, each of the two would have been in time, or nearly so.
+  expect(took).toBeGreaterThan(390);
+  expect(took).toBeLessThan(600);
+});
+
 test("a gate that its store keeps waiting, or fails, is STORE_UNAVAILABLE in time", async () => {
   for (const method of ["setting", "keep"] as const)
     for (const fault of ["rejects", "throws", "hangs"] as const) {

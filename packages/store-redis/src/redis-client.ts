@@ -41,6 +41,15 @@ export function newLink(client: RedisClient, timeoutMs: number): RedisLink {
   return link;
 }
 
+/** Ends a link, whatever state it is in; what is under way on it is rejected. */
+export function endLink(link: RedisLink): void {
+  try {
+    link.destroy();
+  } catch {
+    // Before 6.1 a client throws that is closed already.
+  }
+}
+
 /** @throws TypeError for what is no client of `createClient`. */
 export function mustBeClient(client: unknown): void {
   // Clients of a Cluster or of Sentinel can do the rest, but make no pool.

@@ -156,6 +156,12 @@ function evictionFinding({ info }: ServerFacts): StoreFinding {
 function memoryFinding({ info }: ServerFacts): StoreFinding {
   const check = "maxmemory";
   const limit = Number(info.get("maxmemory") ?? 0);
+  if (limit > 0 && Number(info.get("used_memory") ?? 0) >= limit)
+    return warning(
+      check,
+      "The server's memory is used up: every call is denied until there is more.",
+      "CONFIG SET maxmemory to more, and the same in redis.conf",
+    );
   if (limit > 0)
     return ok(
       check,

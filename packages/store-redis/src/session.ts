@@ -2,7 +2,7 @@
  * One connection from its verification to its end: what is sent on it is answered in time, or the connection is given up
  * and everything on it fails. It is never used again, so nothing that failed is sent later.
  */
-import type { RedisLink } from "./redis-client.ts";
+import { endLink, type RedisLink } from "./redis-client.ts";
 import type { Script } from "./scripts.ts";
 
 /** What work on a session may use. Commands that are sent in one turn of the event loop travel together, in their order. */
@@ -62,7 +62,7 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
 
   function fail(cause: unknown): void {
     failure ??= cause;
-    link.destroy();
+    endLink(link);
   }
 
   /** With a timer: node-redis has none for what was sent. */
@@ -109,6 +109,15 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
       throw new Error(`${String(count)} of ${replicas} replicas have it`);
   }
 
+  async function withReplicas<T>(work: Work<T>, ms: number): Promise<T> {
+    let resent = false;
+    const own = commandsOn(link, () => (resent = true));
+    const [result] = await Promise.all([work(own), replicated(ms)]);
+    // What was sent again came after the WAIT.
+    if (resent) await replicated(ms);
+    return result;
+  }
+
   await connect(link, timeoutMs);
   try {
     await inTime(verify, timeoutMs);
@@ -122,10 +131,8 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
     },
     lookWhereRefused: () => (isSuspect ? lookAgain() : undefined),
     perform,
-    write(work, ms = timeoutMs) {
-      if (replicas === 0) return perform(work, ms);
-      return perform(async () => (await Promise.all([work(commands), replicated(ms)]))[0], ms);
-    },
+    write: (work, ms = timeoutMs) =>
+      replicas === 0 ? perform(work, ms) : perform(() => withReplicas(work, ms), ms),
     async close() {
       await Promise.allSettled(underWay);
       fail(new Error("the store is closed"));
@@ -133,7 +140,8 @@ export async function openSession(link: RedisLink, options: SessionOptions): Pro
   };
 }
 
-function commandsOn(link: RedisLink): Commands {
+/** `resent` is called where a script had to be sent a second time, as a whole. */
+function commandsOn(link: RedisLink, resent: () => void = () => {}): Commands {
   return {
     send: (...args) => link.sendCommand(args),
     async run(script, keys, args) {
@@ -143,6 +151,7 @@ function commandsOn(link: RedisLink): Commands {
       } catch (error) {
         if (!isUnknownScript(error)) throw error;
         // It was not run. EVAL runs it, and keeps it for the next time.
+        resent();
         return link.sendCommand(["EVAL", script.text, ...call]);
       }
     },
@@ -164,10 +173,10 @@ async function connect(link: RedisLink, timeoutMs: number): Promise<void> {
   try {
     await Promise.race([connected, late.promise]);
   } catch (error) {
-    link.destroy();
+    endLink(link);
     // One that comes about after all must not stay.
     connected.then(
-      () => link.destroy(),
+      () => endLink(link),
       () => {},
     );
     throw error;

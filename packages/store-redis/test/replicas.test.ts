@@ -50,6 +50,21 @@ serverTest(
 );
 
 serverTest(
+  "replicas are waited for once more where the server had forgotten the script",
+  async () => {
+    const { primary } = await pair();
+    const store = primary.open({ replicas: 1 });
+    expect(await store.append(one("s", 0))).toBe("won");
+    await primary.command("SCRIPT", "FLUSH");
+    await primary.command("CONFIG", "RESETSTAT");
+    expect(await store.append(one("s", 1))).toBe("won");
+    expect(String(await primary.command("INFO", "commandstats"))).toContain(
+      "cmdstat_wait:calls=2,",
+    );
+  },
+);
+
+serverTest(
   "the failover that loses an acknowledged record loses none that was won with a replica",
   async () => {
     const { primary, replica, way } = await pair();

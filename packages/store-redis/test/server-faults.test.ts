@@ -7,7 +7,7 @@ import { createClient } from "@redis/client";
 import { RACE_POLICY } from "@stepgate/contract";
 import { createGate, type Gate, generateSigningKey, type Store } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
-import { redisStore } from "@stepgate/store-redis";
+import { checkRedis, redisStore } from "@stepgate/store-redis";
 import { expect, onTestFinished } from "vitest";
 import { one } from "./new-log.ts";
 import { eventually, ownServer, serverTest } from "./own-server.ts";
@@ -184,6 +184,8 @@ serverTest(
     await server.command("CONFIG", "SET", "maxmemory", "1mb");
     expect(await store.append(one("s", 1))).toBe("unknown");
     expect(await store.read("s", 0)).toHaveLength(1);
+    const findings = await checkRedis(createClient({ url: server.url }));
+    expect(findings.find(({ check }) => check === "maxmemory")?.message).toContain("used up");
     await server.command("CONFIG", "SET", "maxmemory", "256mb");
     await eventually(async () => expect(await store.append(one("s", 1))).toBe("won"));
   },

@@ -121,7 +121,7 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
           client.query({ text: sql, values: [...given], query_timeout: leftMs() });
         await run("BEGIN");
         try {
-          await run(`SET LOCAL statement_timeout = ${PATIENCE_MS}`);
+          await run(PATIENTLY);
           const { rows } = await run(text, values);
           await run("COMMIT");
           return rows;
@@ -133,6 +133,10 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
     close: () => void pool.off("error", ignore),
   };
 }
+
+/** Planned for the very page of a long table that is asked for. */
+const PATIENTLY = `SELECT set_config('statement_timeout', '${PATIENCE_MS}', true),
+  set_config('plan_cache_mode', 'force_custom_plan', true)`;
 
 /** `remote_apply` is stronger than `on`, and stays. */
 const WELCOME = `SELECT pg_is_in_recovery() AS standby,

@@ -31,24 +31,20 @@ export async function* readLines(query: Query, log: LogAddress): AsyncGenerator<
 }
 
 async function now(query: Query, { at, era }: LogAddress): Promise<Moment> {
-  const recent = await query(
-    `WITH moment AS MATERIALIZED (
-       SELECT coalesce((SELECT max(l.place) + 1 FROM ${at}.leaf l), 0) AS size,
-         coalesce((SELECT g.floor FROM ${at}.growth g ORDER BY g.size DESC LIMIT 1), 0) AS floor,
-         ($1::bigint << 48) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS settled)
-     SELECT m.size, m.floor, m.settled, r.sequence_id, r.seq FROM moment m
-     LEFT JOIN ${at}.record r ON r.arrival >= m.settled AND r.arrival >= m.floor AND r.line IS NOT NULL
-       AND (SELECT l.place FROM ${at}.leaf l WHERE l.sequence_id = r.sequence_id AND l.seq = r.seq) IS NULL
-     ORDER BY r.arrival, r.ordinal`,
+  const [moment = {}] = await query(
+    `SELECT coalesce((SELECT max(l.place) + 1 FROM ${at}.leaf l), 0) AS size,
+       coalesce((SELECT g.floor FROM ${at}.growth g ORDER BY g.size DESC LIMIT 1), 0) AS floor,
+       ($1::bigint << 48) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS settled`,
     [era],
   );
-  const [first = {}] = recent;
-  return {
-    size: Number(first["size"]),
-    floor: String(first["floor"]),
-    settled: String(first["settled"]),
-    recent: recent.filter(({ sequence_id }) => sequence_id !== null),
-  };
+  const [size, floor, settledAt] = ["size", "floor", "settled"].map((name) => String(moment[name]));
+  const recent = await query(
+    `SELECT r.sequence_id, r.seq FROM ${at}.record r WHERE r.arrival >= greatest($1::bigint, $2::bigint) AND r.line IS NOT NULL
+       AND coalesce((SELECT l.place FROM ${at}.leaf l WHERE l.sequence_id = r.sequence_id AND l.seq = r.seq), $3) >= $3
+     ORDER BY r.arrival, r.ordinal`,
+    [settledAt, floor, size],
+  );
+  return { size: Number(size), floor: floor ?? "0", settled: settledAt ?? "0", recent };
 }
 
 async function* indexed(

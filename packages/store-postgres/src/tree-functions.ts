@@ -12,11 +12,15 @@ export function treeFunctions(at: string): string {
   return [unindexed(at), indexLeaves(at), openAllows(at)].join("\n");
 }
 
+/** A few rows at the end of a long table are what is asked for, and the planner cannot know: it must go by the index. */
+const BY_INDEX =
+  "SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off";
+
 /** At least one row: with the size alone where there is nothing to index. */
 function unindexed(at: string): string {
   return `
 CREATE FUNCTION ${at}.unindexed(wanted bigint)
-RETURNS TABLE (size bigint, sequence_id text, seq bigint, line text) LANGUAGE sql STABLE AS $$
+RETURNS TABLE (size bigint, sequence_id text, seq bigint, line text) LANGUAGE sql STABLE ${BY_INDEX} AS $$
   SELECT s.size, r.sequence_id, r.seq, r.line
   FROM (SELECT coalesce(max(l.place) + 1, 0) AS size FROM ${at}.leaf l) AS s
   LEFT JOIN LATERAL (
@@ -40,7 +44,7 @@ CREATE FUNCTION ${at}.index_leaves(
   era bigint, lock_key bigint, size bigint,
   names text[], seqs bigint[], hashes text[],
   node_levels integer[], node_places bigint[], node_hashes text[]
-) RETURNS boolean LANGUAGE plpgsql AS $$
+) RETURNS boolean LANGUAGE plpgsql ${BY_INDEX} AS $$
 DECLARE
   was_floor bigint;
   settled bigint;
@@ -84,7 +88,7 @@ END $$;`;
 function openAllows(at: string): string {
   return `
 CREATE FUNCTION ${at}.open_since(since bigint, until bigint)
-RETURNS TABLE (hash text, sequence_id text, gate_id text, expires_ms bigint) LANGUAGE sql STABLE AS $$
+RETURNS TABLE (hash text, sequence_id text, gate_id text, expires_ms bigint) LANGUAGE sql STABLE SET enable_seqscan = off SET jit = off AS $$
   WITH arrived AS MATERIALIZED (
     SELECT r.hash, r.sequence_id, r.gate_id, r.expires_ms, r.closes FROM ${at}.record r
     WHERE r.arrival >= since AND r.arrival < until AND (r.gate_id IS NOT NULL OR r.closes IS NOT NULL)
@@ -97,7 +101,7 @@ RETURNS TABLE (hash text, sequence_id text, gate_id text, expires_ms bigint) LAN
   WHERE NOT EXISTS (SELECT FROM arrived a WHERE a.closes = o.hash)
 $$;
 CREATE FUNCTION ${at}.open_allows(era bigint, lock_key bigint, worth bigint)
-RETURNS TABLE (hash text, sequence_id text, gate_id text, expires_ms bigint) LANGUAGE plpgsql AS $$
+RETURNS TABLE (hash text, sequence_id text, gate_id text, expires_ms bigint) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   was_floor bigint;
   settled bigint;

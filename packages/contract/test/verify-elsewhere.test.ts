@@ -34,7 +34,7 @@ describe("verifying what signatures are answered later for", () => {
   test("gives the very same answers on Node", async () => {
     for (const [at, one] of cases.entries())
       expect(await answerTo(verify, one), one.name).toBe(expected[at]);
-  });
+  }, 120_000);
 
   test("gives the very same answers as the script that browsers get", async () => {
     const script = await bundleForBrowser(ENTRY);
@@ -42,7 +42,7 @@ describe("verifying what signatures are answered later for", () => {
     const { answersTo } = (await import(/* @vite-ignore */ url)) as typeof elsewhere;
     const answers = await answersTo(cases);
     for (const [at, one] of cases.entries()) expect(answers[at], one.name).toBe(expected[at]);
-  });
+  }, 120_000);
 });
 
 describe("the script for browsers", () => {

@@ -77,7 +77,7 @@ describe.skipIf(binary === undefined)(`in Chromium (else skipped: ${NO_CHROMIUM}
     expect(answers).toHaveLength(cases.length);
     for (const [at, one] of cases.entries())
       expect(answers[at], one.name).toBe(await answerTo(core, one));
-  });
+  }, 180_000);
 
   test("50,000 records are verified as they stream in, with progress", async () => {
     const page = await open("/verify.js");

@@ -12,8 +12,9 @@ export interface GradualParts {
   readonly inlineWrites: number;
 }
 
-/** A thread that ended is followed by another, at the earliest so long after it was started. */
+/** A thread that ended is followed by another, at the earliest so long after it was started; longer where none gets ready. */
 const BETWEEN_STARTS_MS = 1000;
+const LONGEST_BETWEEN_STARTS_MS = 60_000;
 
 /**
  * While no thread is ready, writes are made inline: before there is one, where none can be started, and where one ended,
@@ -26,6 +27,7 @@ export function gradualWriter(parts: GradualParts): Writer {
   let thread: ThreadWriter | undefined;
   let writes = 0;
   let startedAt = -Infinity;
+  let betweenStarts = BETWEEN_STARTS_MS;
   let isClosed = false;
 
   function startThread(): void {
@@ -33,6 +35,7 @@ export function gradualWriter(parts: GradualParts): Writer {
     try {
       const started = threadWriter({ file: connection.file, busyTimeoutMs, ended });
       thread = started;
+      betweenStarts = Math.min(betweenStarts * 2, LONGEST_BETWEEN_STARTS_MS);
       void started.ready.then(() => goOver(started));
     } catch {
       // No thread can be had now; the next one is tried for later.
@@ -42,6 +45,7 @@ export function gradualWriter(parts: GradualParts): Writer {
   /** What was submitted before stays before: the thread is given nothing until all of it is settled. */
   function goOver(to: ThreadWriter): void {
     if (thread !== to || isClosed) return;
+    betweenStarts = BETWEEN_STARTS_MS;
     const settled = inline.close();
     const waiting: Writer = {
       submit: (write) => settled.then(() => to.submit(write)),
@@ -61,13 +65,15 @@ export function gradualWriter(parts: GradualParts): Writer {
   return {
     submit<K extends Write["kind"]>(write: WriteOf<K>): Promise<WriteAnswers[K]> {
       writes++;
-      const isDue = writes > inlineWrites && performance.now() - startedAt > BETWEEN_STARTS_MS;
+      const isDue = writes > inlineWrites && performance.now() - startedAt > betweenStarts;
       if (thread === undefined && isDue && !isClosed) startThread();
       return route.submit(write);
     },
     async close() {
       isClosed = true;
-      await Promise.all([inline.close(), thread?.close()]);
+      // What waits for the inline writes is given to the thread before it is told to end.
+      await inline.close();
+      await thread?.close();
     },
   };
 }

@@ -12,7 +12,9 @@ export type SlowDiskQuestion =
       readonly writer: "thread" | "inline";
       readonly busyTimeoutMs: number;
     }
-  | { readonly ask: "append"; readonly seq: number };
+  | { readonly ask: "append"; readonly seq: number }
+  /** Answered once a thread that was started has the log open. */
+  | { readonly ask: "thread" };
 
 /** What it answers. */
 export interface SlowDiskAnswer {
@@ -25,10 +27,17 @@ export interface SlowDiskAnswer {
 const TURN_MS = 5;
 let store: Store | undefined;
 
+const thread = Promise.withResolvers<void>();
+process.on("worker", (worker) => worker.once("message", () => setTimeout(thread.resolve, 20)));
+
 answerQuestions<SlowDiskQuestion, SlowDiskAnswer>(async (question) => {
   if (question.ask === "open") {
     const { path, writer, busyTimeoutMs } = question;
     store = openStore({ path, writer, busyTimeoutMs }, 0);
+    return {};
+  }
+  if (question.ask === "thread") {
+    await thread.promise;
     return {};
   }
   let turns = 0;

@@ -8,41 +8,52 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createGate, type Gate, generateSigningKey, memoryStore, type Store } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
-import { sqliteStore } from "@stepgate/store-sqlite";
 import { RACE_POLICY } from "../../contract/src/gate-races.ts";
 import { sampleRecord } from "../../contract/src/sample-record.ts";
+import { openStore } from "../src/sqlite-store.ts";
 
-const IN_FLIGHT = [1, 8, 64];
+const IN_FLIGHT = [1, 8, 64, 512];
 const ROUNDS = 5;
 const CALLS_A_SEQUENCE = 50;
 const RECORD_BYTES = 900;
 const seconds = Number(process.argv[2] ?? "1");
 
 const folder = mkdtempSync(join(tmpdir(), "stepgate-"));
-const store = sqliteStore(join(folder, "log.db"));
+const threaded = openStore({ path: join(folder, "thread.db") }, 0);
+const inline = openStore({ path: join(folder, "inline.db"), writer: "inline" });
 const parts = {
   policies: [compilePolicy(RACE_POLICY)],
   signer: generateSigningKey(),
   saltKey: randomBytes(32),
 };
-const onSqlite = await createGate({ ...parts, store });
+const onThread = await createGate({ ...parts, store: threaded });
+const onInline = await createGate({ ...parts, store: inline });
 const inMemory = await createGate({ ...parts, store: memoryStore() });
+
+const WRITERS = [
+  ["thread", threaded, onThread],
+  ["inline", inline, onInline],
+] as const;
 
 const cells: readonly (readonly [name: string, measure: () => Promise<number>])[] = [
   ["floor: write 900 bytes + fdatasync", async () => syncedWrites()],
-  ...IN_FLIGHT.map(
-    (lanes) =>
-      [
-        `store only, appends of 900 bytes, ${lanes} in flight`,
-        () => perSecond(lanes, appends(store, lanes)),
-      ] as const,
+  ...IN_FLIGHT.flatMap((lanes) =>
+    WRITERS.map(
+      ([writer, store]) =>
+        [
+          `store only (${writer}), appends of 900 bytes, ${lanes} in flight`,
+          () => perSecond(lanes, appends(store, lanes)),
+        ] as const,
+    ),
   ),
-  ...IN_FLIGHT.map(
-    (lanes) =>
-      [
-        `gate on SQLite, signed decisions, ${lanes} in flight`,
-        () => perSecond(lanes, decisions(onSqlite)),
-      ] as const,
+  ...IN_FLIGHT.flatMap((lanes) =>
+    WRITERS.map(
+      ([writer, , gate]) =>
+        [
+          `gate on SQLite (${writer}), signed decisions, ${lanes} in flight`,
+          () => perSecond(lanes, decisions(gate)),
+        ] as const,
+    ),
   ),
   ...IN_FLIGHT.map(
     (lanes) =>
@@ -58,11 +69,12 @@ for (let round = 0; round < ROUNDS; round++) {
 }
 for (const [index, [name]] of cells.entries())
   console.log(
-    `${name.padEnd(56)}${median(results[index] ?? [])
+    `${name.padEnd(62)}${median(results[index] ?? [])
       .toFixed(0)
       .padStart(8)}/s`,
   );
-await onSqlite.close();
+await onThread.close();
+await onInline.close();
 rmSync(folder, { recursive: true });
 
 /** How often `step` ends in a second, with so many under way at any time. */

@@ -4,7 +4,7 @@
  */
 import { type Deadline, isOver } from "./deadline.ts";
 import { GateError } from "./errors.ts";
-import { merkleTree } from "./merkle.ts";
+import { type MerkleTree, merkleTree, type TreeHash } from "./merkle.ts";
 import { type Batch, batchInput, type BodyText, inputOf, leafOf, MAX_BATCH } from "./receipt.ts";
 import type { Signer } from "./signer.ts";
 
@@ -14,10 +14,10 @@ interface Unsigned {
   readonly hash: string;
 }
 
-/** What a signature adds to a record; of a batch also its canonical text, most of which its records share. */
+/** What a signature adds to a record: one of its own, or that of its batch, of which the canonical text is there too. */
 export type Signature =
-  | { readonly member: { readonly sig: string }; readonly text?: undefined }
-  | { readonly member: { readonly batch: Batch }; readonly text: string };
+  | { readonly sig: string; readonly batch?: undefined; readonly text?: undefined }
+  | { readonly sig?: undefined; readonly batch: Batch; readonly text: string };
 
 /** Signs the records of one gate under one key. */
 export interface RecordSigner {
@@ -106,7 +106,7 @@ async function settle(signer: Signer, logId: string, jobs: readonly Job[]): Prom
 }
 
 async function signAlone(signer: Signer, { text }: Unsigned): Promise<Signature> {
-  return { member: { sig: await signatureOf(signer, inputOf(text)) } };
+  return { sig: await signatureOf(signer, inputOf(text)) };
 }
 
 async function signTogether(
@@ -117,9 +117,10 @@ async function signTogether(
   const size = records.length;
   const tree = merkleTree(records.map(({ hash }) => leafOf(hash)));
   const sig = await signatureOf(signer, batchInput(logId, size, tree.root));
-  return records.map((_, index) => {
+  return pathTexts(tree).map((path, index) => {
     const batch = { size, index, path: tree.path(index), sig };
-    return { member: { batch }, text: batchText(batch) };
+    // Of hex and of numbers alone: nothing in it is to be escaped.
+    return { batch, text: `{"index":${index},"path":[${path}],"sig":"${sig}","size":${size}}` };
   });
 }
 
@@ -135,7 +136,17 @@ async function signatureOf(signer: Signer, input: string): Promise<string> {
   }
 }
 
-/** The canonical text of a batch of our own, whose hashes and signature are plain hex: nothing in it is to be escaped. */
-function batchText({ size, index, path, sig }: Batch): string {
-  return `{"index":${index},"path":["${path.join('","')}"],"sig":"${sig}","size":${size}}`;
+/** Every leaf's path in JSON, without brackets. What lies above a node is one text for all the leaves under it. */
+function pathTexts({ levels }: MerkleTree): readonly string[] {
+  let texts: readonly string[] = [""];
+  for (const level of levels.slice(0, -1).reverse()) {
+    const above = texts;
+    texts = level.map((_, at) => pathText(level[at ^ 1], above[at >> 1] ?? ""));
+  }
+  return texts;
+}
+
+function pathText(sibling: TreeHash | undefined, above: string): string {
+  if (sibling === undefined) return above;
+  return above === "" ? `"${sibling}"` : `"${sibling}",${above}`;
 }

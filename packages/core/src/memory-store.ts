@@ -28,8 +28,6 @@ export function memoryStore(): Store {
   const sequences: string[] = [];
   const leaves = new Map<PlacedRecord | undefined, number>();
   const levels: string[][] = [[]];
-  /** Where the ALLOWs without an outcome lie in the log, by their hashes. */
-  const open = new Map<string, number>();
   const counters = new Map<string, string>();
 
   function append({
@@ -38,11 +36,12 @@ export function memoryStore(): Store {
     documents: kept,
     counters: steps,
   }: Append): AppendResult {
-    const chain = chains.get(sequence_id) ?? { records: [], nonces: new Set<string>() };
+    const known = chains.get(sequence_id);
+    const chain = known ?? { records: [], nonces: new Set<string>() };
     if (!isNext(chain, records)) return stands(chain, records) ? "won" : "lost";
     if (burnsTwice(chain, records)) return "replay";
     if (steps !== undefined && !move(steps)) return "limited";
-    chains.set(sequence_id, chain);
+    if (known === undefined) chains.set(sequence_id, chain);
     for (const record of records) place(sequence_id, chain, record);
     if (kept !== undefined) keep(kept);
     return "won";
@@ -56,18 +55,18 @@ export function memoryStore(): Store {
   }
 
   function place(sequence_id: string, chain: Chain, record: PlacedRecord): void {
-    if (record.opens !== undefined) open.set(record.hash, log.length);
-    if (record.closes !== undefined) open.delete(record.closes);
     if (record.nonce !== undefined) chain.nonces.add(record.nonce);
     chain.records.push(record);
     log.push(record);
     sequences.push(sequence_id);
   }
 
-  function openAt(place: number): readonly OpenAllow[] {
-    const { hash, opens } = log[place] ?? {};
-    if (hash === undefined || opens === undefined) return [];
-    return [{ sequence_id: sequences[place] ?? "", hash, ...opens }];
+  /** Looked for when they are asked for, which is when a gate starts: no append keeps a list of them. */
+  function* openAllows(): Generator<OpenAllow> {
+    const closed = new Set(log.map(({ closes }) => closes));
+    for (const [place, { hash, opens }] of log.entries())
+      if (opens !== undefined && !closed.has(hash))
+        yield { sequence_id: sequences[place] ?? "", hash, ...opens };
   }
 
   function unindexed(count: number): LogEnd {
@@ -121,7 +120,7 @@ export function memoryStore(): Store {
       );
     },
     async *openAllows() {
-      for (const place of open.values()) yield* openAt(place);
+      yield* openAllows();
     },
     unindexed: async (count) => unindexed(count),
     index: async (indexing) => index(indexing),

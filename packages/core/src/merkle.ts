@@ -8,6 +8,8 @@ export type TreeHash = string;
 export interface MerkleTree {
   /** Of no leaves: the SHA-256 of nothing. */
   readonly root: TreeHash;
+  /** Its nodes, from the leaves up to the root alone; a last one without a pair stands in the level above too. */
+  readonly levels: readonly (readonly TreeHash[])[];
   /** The audit path of one leaf, its own sibling first. @throws RangeError for a leaf that is not there. */
   path(index: number): readonly TreeHash[];
 }
@@ -17,6 +19,7 @@ export function merkleTree(leaves: readonly TreeHash[]): MerkleTree {
   const levels = levelsOver(leaves);
   return {
     root: levels.at(-1)?.[0] ?? sha256Hex(""),
+    levels,
     path(index) {
       if (leaves[index] === undefined) throw new RangeError(`the tree has no leaf ${index}`);
       const path: TreeHash[] = [];

@@ -30,8 +30,11 @@ export function sha256Hex(data: string | Uint8Array): string {
 
 /** SHA-256 over the bytes of hex digits, in hex; `undefined` for other text, as far as Node sees without looking twice. */
 export function sha256OfHex(digits: string): string | undefined {
-  const bytes = Buffer.from(digits, "hex");
-  return bytes.length * 2 === digits.length ? hash("sha256", bytes, "hex") : undefined;
+  // Of a node of a tree, which are what nearly all of them are, in a place that is there already.
+  const isNode = digits.length === 2 * nodeInput.length;
+  const bytes = isNode ? nodeInput : Buffer.from(digits, "hex");
+  const length = isNode ? nodeInput.write(digits, "hex") : bytes.length;
+  return length * 2 === digits.length ? hash("sha256", bytes, "hex") : undefined;
 }
 
 /** SHA-256 over text as UTF-8, in base64url without padding (RFC 4648, 5). */
@@ -51,7 +54,8 @@ export function hmacHex(key: SecretKey, text: string): string {
 
 /** {@link hmacHex} under a key that serves once: making a `KeyObject` costs more than the MAC itself. */
 export function hmacHexUnder(hexKey: string, text: string): string {
-  return macWith(padsOf(Buffer.from(hexKey, "hex")), text);
+  fillPads(padsOfOne, Buffer.from(hexKey, "hex"));
+  return macWith(padsOfOne, text);
 }
 
 /** A key as the blocks that the two hashes of a MAC begin with. */
@@ -65,14 +69,18 @@ const keptPads = new WeakMap<SecretKey, Pads>();
 const BLOCK = 64;
 
 function padsOf(secret: Uint8Array): Pads {
+  const pads = { inner: new Uint8Array(BLOCK), outer: new Uint8Array(BLOCK) };
+  fillPads(pads, secret);
+  return pads;
+}
+
+function fillPads({ inner, outer }: Pads, secret: Uint8Array): void {
   const key = secret.length > BLOCK ? hash("sha256", secret, "buffer") : secret;
-  const inner = new Uint8Array(BLOCK).fill(0x36);
-  const outer = new Uint8Array(BLOCK).fill(0x5c);
-  for (let i = 0; i < key.length; i++) {
-    inner[i] = (key[i] ?? 0) ^ 0x36;
-    outer[i] = (key[i] ?? 0) ^ 0x5c;
+  for (let i = 0; i < BLOCK; i++) {
+    const byte = key[i] ?? 0;
+    inner[i] = byte ^ 0x36;
+    outer[i] = byte ^ 0x5c;
   }
-  return { inner, outer };
 }
 
 /** Two hashes, each at one go: an `Hmac` object costs twice as much as both. */
@@ -96,6 +104,9 @@ const ROOM = 1024;
 const innerInput = Buffer.alloc(BLOCK + ROOM);
 const outerInput = Buffer.alloc(BLOCK + 32);
 const views: Uint8Array[] = [];
+const padsOfOne: Pads = { inner: new Uint8Array(BLOCK), outer: new Uint8Array(BLOCK) };
+/** 0x01, and two hashes. */
+const nodeInput = Buffer.alloc(65);
 
 /** A secret for {@link hmacHex}, made once. */
 export function secretKey(secret: Uint8Array): SecretKey {

@@ -77,10 +77,9 @@ export function createRecordWriter(parts: RecordWriterParts): RecordWriter {
     write(place, drafts, deadline) {
       const signer = parts.signer();
       const linked = linkAll(place, drafts, signer);
-      if (signer === undefined)
-        return Promise.resolve(linked.map((one) => authenticated(one, undefined)));
+      if (signer === undefined) return Promise.resolve(linked.map((one) => finished(one)));
       return signaturesOf(signer, linked, deadline).then((signatures) =>
-        linked.map((one, index) => authenticated(one, signatures[index])),
+        linked.map((one, index) => finished(one, signatures[index])),
       );
     },
   };
@@ -114,11 +113,10 @@ export function createRecordWriter(parts: RecordWriterParts): RecordWriter {
     seq: number,
     prev: string,
     ts_ms: number,
-  ): Receipt {
-    const v = RECEIPT_VERSION;
-    const placed: Receipt = {
+  ): Unfinished {
+    const body: Unfinished = {
       ...draft,
-      v,
+      v: RECEIPT_VERSION,
       log_id: logId,
       gate_id: gateId,
       sequence_id,
@@ -126,23 +124,29 @@ export function createRecordWriter(parts: RecordWriterParts): RecordWriter {
       prev,
       ts_ms,
     };
-    const signed: Receipt = signer === undefined ? placed : { ...placed, key_id: signer.keyId };
-    return hmacKey === undefined ? signed : { ...signed, hmac_key_id: hmacKey.id };
+    if (signer !== undefined) body.key_id = signer.keyId;
+    if (hmacKey !== undefined) body.hmac_key_id = hmacKey.id;
+    return body;
   }
 
-  function authenticated(
+  /** Adds its authenticators to a body that nobody else has seen: a copy of it would be as large as all of it. */
+  function finished(
     { body, text, hash }: Linked,
-    signature: Signature | undefined,
+    { sig, batch, text: batchText }: Partial<Signature> = {},
   ): WrittenRecord {
-    const mac = hmacKey && ({ hmac_sig: `sha256=${hmacHex(hmacKey.key, inputOf(text))}` } as const);
-    const receipt = Object.freeze({ ...body, ...signature?.member, ...mac });
-    return { receipt, hash, line: lineOf(text, receipt, signature?.text) };
+    if (sig !== undefined) body.sig = sig;
+    if (batch !== undefined) body.batch = batch;
+    if (hmacKey !== undefined) body.hmac_sig = `sha256=${hmacHex(hmacKey.key, inputOf(text))}`;
+    return { receipt: Object.freeze(body), hash, line: lineOf(text, body, batchText) };
   }
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+type Unfinished = Writable<Receipt>;
+
 /** A record that has its place, and no authenticators yet. */
 interface Linked {
-  readonly body: Receipt;
+  readonly body: Unfinished;
   readonly text: BodyText;
   readonly hash: string;
 }

@@ -204,8 +204,9 @@ function applyDecision(state: SequenceState, receipt: DecisionReceipt, hash: str
   if (nonce === undefined || args_digest === undefined) return;
   if (state.attempts !== undefined && attempt !== undefined)
     noteAttempt(state.attempts, nonce, attempt, receipt.seq);
-  if (burnsNonce(receipt)) burnNonce(state, nonce, args_digest, receipt, hash);
-  const use = state.nonces.get(nonce);
+  const use = burnsNonce(receipt)
+    ? burnNonce(state, nonce, args_digest, receipt, hash)
+    : state.nonces.get(nonce);
   if (receipt.decision === "ALLOW" && use !== undefined) applyAllow(state, use, receipt, hash);
 }
 
@@ -229,12 +230,13 @@ function burnNonce(
   args_digest: string,
   receipt: DecisionReceipt,
   hash: string,
-): void {
+): NonceUse {
   const { seq, deny_code, rule = "" } = receipt;
   const first = { hash, seq, call: callOf(receipt), args_digest, resumed: 0 };
   const use: NonceUse = deny_code === undefined ? first : { ...first, deny_code, rule };
   state.nonces.set(nonce, use);
   if (deny_code === "APPROVAL_REQUIRED") state.awaiting.set(hash, use);
+  return use;
 }
 
 /** The first ALLOW of a nonce advances the sequence; one that comes back after an interruption does not. */

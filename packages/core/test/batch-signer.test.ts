@@ -167,9 +167,7 @@ describe("the size of a batch", () => {
     const signed = await Promise.all(
       groups.map((count, at) => signer.sign(records(count, 2 * at), WAITING)),
     );
-    return signed.map((own) =>
-      own.map(({ member }) => ("batch" in member ? member.batch.size : 1)),
-    );
+    return signed.map((own) => own.map(({ batch }) => batch?.size ?? 1));
   };
 
   test("is at most 4096; one record too many has a signature of its own", async () => {
@@ -251,7 +249,7 @@ describe("a signer that fails", () => {
     await expect(late).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
     await expect(given).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
     // These are no siblings either: of what is left there is but one.
-    expect(await inTime).toEqual([{ member: { sig: expect.any(String) } }]);
+    expect(await inTime).toEqual([{ sig: expect.any(String) }]);
     expect(key.inputs).toEqual(["in time"]);
   });
 });

@@ -18,13 +18,14 @@ type Ticket = object;
 
 /** See the top of this file. */
 export interface Chains<S> {
-  /** The chain, where it is free now; else a promise of it for when all who entered before have left. */
-  enter(id: string, ticket: Ticket): Chain<S> | Promise<Chain<S>>;
+  of(id: string): Chain<S>;
+  /** Takes the turn, where the chain is free; else resolves when all who entered before have left. */
+  enter(chain: Chain<S>, ticket: Ticket): Promise<void> | undefined;
   /**
    * Gives the turn to who is next. Work that was `abandoned` may still do anything: what was known of the chain is not
    * relied on any more.
    */
-  leave(id: string, ticket: Ticket, abandoned: boolean): void;
+  leave(chain: Chain<S>, ticket: Ticket, abandoned: boolean): void;
   /** What the chain's state is now, a fold of `weight` records. */
   keep(chain: Chain<S>, state: S, weight: number): void;
   /** Whatever was known of the chain, it is to be read. */
@@ -62,20 +63,21 @@ export function createChains<S>(capacity: number): Chains<S> {
   }
 
   return {
-    enter(id, ticket) {
+    of(id) {
       const known = chains.get(id);
-      if (known !== undefined) known.used = true;
-      const chain = known ?? added(id);
+      if (known === undefined) return added(id);
+      known.used = true;
+      return known;
+    },
+    enter(chain, ticket) {
       if (chain.holder !== undefined)
-        return new Promise((resolve) => {
-          chain.waiting.push({ ticket, begin: () => resolve(chain) });
+        return new Promise((begin) => {
+          chain.waiting.push({ ticket, begin });
         });
       chain.holder = ticket;
-      return chain;
+      return undefined;
     },
-    leave(id, ticket, abandoned) {
-      const chain = chains.get(id);
-      if (chain === undefined) return;
+    leave(chain, ticket, abandoned) {
       if (abandoned) weigh(chain, undefined, 0);
       if (chain.holder !== ticket) {
         const place = chain.waiting.findIndex((one) => one.ticket === ticket);
@@ -85,7 +87,7 @@ export function createChains<S>(capacity: number): Chains<S> {
       const next = chain.waiting.shift();
       chain.holder = next?.ticket;
       next?.begin();
-      if (next === undefined && chain.state === undefined) chains.delete(id);
+      if (next === undefined && chain.state === undefined) chains.delete(chain.id);
     },
     keep(chain, state, weight) {
       weigh(chain, state, weight);

@@ -32,9 +32,16 @@ export function createDeadlines(ms: number): InTime {
   let newest = beginning;
   let timer: NodeJS.Timeout | undefined;
 
-  function begin(abandon: () => void): Waiting {
+  function begin(reject: Waiting["reject"], over: Waiting["over"]): Waiting {
     const end = performance.now() + ms;
-    const waiting: Waiting = { end, abandoned: false, abandon, before: newest, after: undefined };
+    const waiting: Waiting = {
+      end,
+      abandoned: false,
+      reject,
+      over,
+      before: newest,
+      after: undefined,
+    };
     timer ??= setTimeout(abandonLate, ms);
     newest.after = waiting;
     newest = waiting;
@@ -51,6 +58,7 @@ export function createDeadlines(ms: number): InTime {
     waiting.after = undefined;
     // Nobody waits any more: what is left of the time must keep no process alive.
     if (newest === beginning) stop();
+    waiting.over?.(waiting);
   }
 
   function stop(): void {
@@ -66,30 +74,22 @@ export function createDeadlines(ms: number): InTime {
         timer = setTimeout(abandonLate, Math.ceil(oldest.end - now));
         return;
       }
-      settled(oldest);
       oldest.abandoned = true;
-      oldest.abandon();
+      settled(oldest);
+      oldest.reject(new GateError("STORE_UNAVAILABLE", `no durable answer within ${ms} ms`));
     }
   }
 
   return (work, over) =>
     new Promise((resolve, reject) => {
-      const waiting = begin(() => {
-        over?.(waiting);
-        reject(new GateError("STORE_UNAVAILABLE", `no durable answer within ${ms} ms`));
-      });
-      const settle = (): void => {
-        if (waiting.abandoned) return;
-        settled(waiting);
-        over?.(waiting);
-      };
+      const waiting = begin(reject, over);
       const fail = (error: unknown): void => {
-        settle();
+        if (!waiting.abandoned) settled(waiting);
         reject(error);
       };
       try {
         Promise.resolve(work(waiting)).then((result) => {
-          settle();
+          if (!waiting.abandoned) settled(waiting);
           resolve(result);
         }, fail);
       } catch (error) {
@@ -121,6 +121,7 @@ interface Link {
 interface Waiting extends Link {
   readonly end: number;
   abandoned: boolean;
-  readonly abandon: () => void;
+  reject(late: GateError): void;
+  readonly over: ((deadline: Deadline) => void) | undefined;
   before: Link;
 }

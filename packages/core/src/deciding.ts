@@ -39,9 +39,9 @@ export function createDecide(setup: GateSetup): Decide {
   /** Denials that were not recorded (OVERLOADED), by sequence; the next decision's record carries them. */
   const unrecorded = new Map<string, number>();
 
-  return async (input) => {
+  return (input) => {
     try {
-      // Synchronous up to the first await: arguments that change afterwards change nothing.
+      // Synchronous: arguments that change afterwards change nothing.
       const now = setup.clock();
       const read = readActionRequest(input, { now, random: setup.token });
       const answer = (): Promise<Decision> =>
@@ -49,11 +49,14 @@ export function createDecide(setup: GateSetup): Decide {
           ? decideInvalid(setup, read, unrecorded)
           : decideRequest(setup, read, unrecorded);
       const following = setup.policies.follow(now);
-      if (following === undefined) return await answer();
       // One deadline for both. What is written after it is nobody's answer, and open until its gate closes it.
-      return await withDeadline(setup.deadlineMs, () => following.then(answer));
+      const answered =
+        following === undefined
+          ? answer()
+          : withDeadline(setup.deadlineMs, () => following.then(answer));
+      return answered.catch(faultDenial);
     } catch (error) {
-      return faultDenial(error);
+      return Promise.resolve(faultDenial(error));
     }
   };
 }

@@ -222,19 +222,21 @@ export function createLedger<S extends ChainState>(
   }
 
   return {
-    transact: (sequenceId, plan, { fresh = false } = {}) =>
-      inTime(
+    transact(sequenceId, plan, { fresh = false } = {}) {
+      const chain = chains.of(sequenceId);
+      return inTime(
         (deadline) => {
-          const turn = chains.enter(sequenceId, deadline);
-          if (!(turn instanceof Promise)) return transact(turn, plan, deadline, fresh);
-          return turn.then((chain) => {
+          const turn = chains.enter(chain, deadline);
+          if (turn === undefined) return transact(chain, plan, deadline, fresh);
+          return turn.then(() => {
             mustBeInTime(deadline);
             return transact(chain, plan, deadline, fresh);
           });
         },
         // Settled or abandoned, the next one has its turn: what hangs must not hold its sequence.
-        (deadline) => chains.leave(sequenceId, deadline, deadline.abandoned),
-      ),
+        (deadline) => chains.leave(chain, deadline, deadline.abandoned),
+      );
+    },
     async records(sequenceId, from, count) {
       const lines = await askStore(parts.deadlineMs, () => readLines(sequenceId, from, count));
       return lines.map((line) => reread(line).receipt);

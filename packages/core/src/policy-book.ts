@@ -174,7 +174,9 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
   return {
     held,
     pinned: ({ policy }) =>
-      policy === undefined || state.withdrawn.has(policy.digest) ? undefined : policy,
+      policy !== undefined && state.withdrawn.size > 0 && state.withdrawn.has(policy.digest)
+        ? undefined
+        : policy,
     active,
     async activate(policy) {
       if (!isCompiledPolicy(policy))

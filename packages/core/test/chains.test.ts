@@ -1,11 +1,11 @@
 /** Whose turn it is, and which states are at hand: never two holders, never a state that was given up. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Chain, createChains } from "../src/chains.ts";
+import { type Chains, createChains } from "../src/chains.ts";
 
-/** What was entered for, once it is there. */
-async function turn<S>(entered: Chain<S> | Promise<Chain<S>>): Promise<Chain<S>> {
-  return entered;
+/** Resolves once it is this one's turn. */
+async function turn<S>(chains: Chains<S>, id: string, ticket: object): Promise<void> {
+  await chains.enter(chains.of(id), ticket);
 }
 
 describe("turns", () => {
@@ -13,16 +13,17 @@ describe("turns", () => {
     const chains = createChains<string>(10);
     const [a, b, c] = [{}, {}, {}];
     const order: string[] = [];
-    expect(chains.enter("s", a)).not.toBeInstanceOf(Promise);
-    const second = turn(chains.enter("s", b)).then(() => order.push("b"));
-    const third = turn(chains.enter("s", c)).then(() => order.push("c"));
-    expect(chains.enter("other", {})).not.toBeInstanceOf(Promise);
+    const chain = chains.of("s");
+    expect(chains.enter(chain, a)).toBeUndefined();
+    const second = turn(chains, "s", b).then(() => order.push("b"));
+    const third = turn(chains, "s", c).then(() => order.push("c"));
+    expect(chains.enter(chains.of("other"), {})).toBeUndefined();
     await Promise.resolve();
     expect(order).toEqual([]);
-    chains.leave("s", a, false);
+    chains.leave(chain, a, false);
     await second;
     expect(order).toEqual(["b"]);
-    chains.leave("s", b, false);
+    chains.leave(chain, b, false);
     await third;
     expect(order).toEqual(["b", "c"]);
   });
@@ -30,18 +31,19 @@ describe("turns", () => {
   test("who gives up waiting is passed over; who leaves twice takes nobody's turn away", async () => {
     const chains = createChains<string>(10);
     const [a, b, c, d] = [{}, {}, {}, {}];
-    chains.enter("s", a);
-    const [, third, fourth] = [b, c, d].map((ticket) => turn(chains.enter("s", ticket)));
-    chains.leave("s", b, true);
-    chains.leave("s", a, false);
+    const chain = chains.of("s");
+    void chains.enter(chain, a);
+    const [, third, fourth] = [b, c, d].map((ticket) => turn(chains, "s", ticket));
+    chains.leave(chain, b, true);
+    chains.leave(chain, a, false);
     await third;
     let came = false;
     void fourth?.then(() => (came = true));
-    chains.leave("s", a, false);
-    chains.leave("s", b, true);
+    chains.leave(chain, a, false);
+    chains.leave(chain, b, true);
     await Promise.resolve();
     expect(came).toBe(false);
-    chains.leave("s", c, false);
+    chains.leave(chain, c, false);
     await fourth;
   });
 
@@ -54,14 +56,15 @@ describe("turns", () => {
         let served = 0;
         const jobs = steps.map(async ({ id, abandoned }) => {
           const ticket = {};
-          const chain = await chains.enter(id, ticket);
+          const chain = chains.of(id);
+          await chains.enter(chain, ticket);
           holding.set(id, (holding.get(id) ?? 0) + 1);
           expect(holding.get(id)).toBe(1);
           await Promise.resolve();
           chains.keep(chain, served, 1);
           holding.set(id, 0);
           served++;
-          chains.leave(id, ticket, abandoned);
+          chains.leave(chain, ticket, abandoned);
         });
         await Promise.all(jobs);
         expect(served).toBe(steps.length);
@@ -72,15 +75,17 @@ describe("turns", () => {
 
 describe("states at hand", () => {
   /** Keeps a state of this weight in a turn of its own. */
-  function keep(chains: ReturnType<typeof createChains<string>>, id: string, weight: number): void {
-    const ticket = {};
-    chains.keep(chains.enter(id, ticket) as Chain<string>, id, weight);
-    chains.leave(id, ticket, false);
+  function keep(chains: Chains<string>, id: string, weight: number): void {
+    const [chain, ticket] = [chains.of(id), {}];
+    void chains.enter(chain, ticket);
+    chains.keep(chain, id, weight);
+    chains.leave(chain, ticket, false);
   }
-  function stateOf(chains: ReturnType<typeof createChains<string>>, id: string): unknown {
-    const ticket = {};
-    const { state } = chains.enter(id, ticket) as Chain<string>;
-    chains.leave(id, ticket, false);
+  function stateOf(chains: Chains<string>, id: string): unknown {
+    const [chain, ticket] = [chains.of(id), {}];
+    void chains.enter(chain, ticket);
+    const { state } = chain;
+    chains.leave(chain, ticket, false);
     return state;
   }
 
@@ -104,25 +109,23 @@ describe("states at hand", () => {
 
   test("of a chain that has a holder stay, however full it is", () => {
     const chains = createChains<string>(1);
-    const ticket = {};
-    const chain = chains.enter("held", ticket) as Chain<string>;
+    const chain = chains.of("held");
+    void chains.enter(chain, {});
     chains.keep(chain, "mine", 1);
     for (let i = 0; i < 10; i++) keep(chains, `s${i}`, 5);
     expect(chain.state).toBe("mine");
-    expect(chains.enter("held", {})).toBeInstanceOf(Promise);
+    expect(chains.enter(chains.of("held"), {})).toBeInstanceOf(Promise);
   });
 
   test("are gone once their work was abandoned, or they are forgotten", () => {
     const chains = createChains<string>(10);
     keep(chains, "a", 1);
     keep(chains, "b", 1);
-    const ticket = {};
-    chains.enter("a", ticket);
-    chains.leave("a", ticket, true);
+    const [a, ticket] = [chains.of("a"), {}];
+    void chains.enter(a, ticket);
+    chains.leave(a, ticket, true);
     expect(stateOf(chains, "a")).toBeUndefined();
-    const other = {};
-    chains.forget(chains.enter("b", other) as Chain<string>);
-    chains.leave("b", other, false);
+    chains.forget(chains.of("b"));
     expect(stateOf(chains, "b")).toBeUndefined();
   });
 });

@@ -139,7 +139,11 @@ export async function assemble(parts: GateParts): Promise<GateSetup> {
   });
   return {
     ...common,
-    ledger: createLedger(ledgerParts, foldSequence(policies.held), isOutdated(policies.held)),
+    ledger: createLedger(
+      { ...ledgerParts, beginsAfter: policies.headMs },
+      foldSequence(policies.held),
+      isOutdated(policies.held),
+    ),
     log,
     key,
     policies,

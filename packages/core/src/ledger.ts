@@ -59,6 +59,8 @@ type Planner<T, S = SequenceState> = (
 export interface LedgerParts extends RecordWriterParts {
   readonly store: Store;
   readonly clock: () => number;
+  /** No chain begins before this, in milliseconds, whatever the clock says. Default: 0. */
+  readonly beginsAfter?: () => number;
   readonly permitTtlMs: number;
   readonly deadlineMs: number;
   /** How many records' worth of state is kept at hand. */
@@ -110,7 +112,8 @@ export function createLedger<S extends ChainState>(
       const state = atHand ? known : await catchUp(chain, undefined, deadline);
       onHead ||= !atHand;
       const clock = readClock(parts.clock);
-      const now = { clock, record: Math.max(clock, state?.head.ts_ms ?? 0) };
+      const before = state?.head.ts_ms ?? parts.beginsAfter?.() ?? 0;
+      const now = { clock, record: Math.max(clock, before) };
       const planned = plan(state, now);
       // Most plans are made at once; waiting for what is there costs a turn of the queue of promises.
       const made = planned instanceof Promise ? await planned : planned;

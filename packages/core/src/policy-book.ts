@@ -48,6 +48,8 @@ export interface PolicyBook {
   /** Nothing is decided under it any more, running sequences included, until it is activated again. */
   withdraw(digest: string): Promise<PolicyReceipt>;
   list(): readonly PolicyStatus[];
+  /** `ts_ms` of the newest record that was taken in: what is opened under it comes after it, whatever the clock says. */
+  headMs(): number;
   /**
    * Takes in what other gates of this log changed, once a second of this clock; `undefined` where nothing is to be read.
    * @throws GateError STORE_UNAVAILABLE.
@@ -113,6 +115,7 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
   let state: Pick<LogState, "active" | "withdrawn"> = { active: new Map(), withdrawn: new Set() };
   /** Ids that this gate opens sequences under; the log may have others active, which are other gates' business. */
   const opens = new Set(parts.policies.map(({ id }) => id));
+  let headMs = 0;
   let followed = parts.clock();
   let following: Promise<void> | undefined;
 
@@ -135,8 +138,10 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
         return {
           drafts: choose(log).map((policy) => draftOf(policy, status, mode, log)),
           answer(receipts, after) {
-            if (after !== undefined)
+            if (after !== undefined) {
               state = { active: new Map(after.active), withdrawn: new Set(after.withdrawn) };
+              headMs = after.head.ts_ms;
+            }
             return receipts.at(-1) as PolicyReceipt | undefined;
           },
         };
@@ -208,6 +213,7 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
             : "held";
         return { id, version, digest, status };
       }),
+    headMs: () => headMs,
     follow(clock) {
       if (Math.abs(clock - followed) < FOLLOW_MS) return following;
       return (following ??= takeIn(clock));

@@ -344,6 +344,25 @@ describe("adding context", () => {
     expect(await b.addContext("s", { request: "first" })).toMatchObject({ seq: 3 });
   });
 
+  test("comes after the record that made it active, even by a clock that an hour was taken from", async () => {
+    const store = memoryStore();
+    const signer = generateSigningKey();
+    const policy = compilePolicy(REFUNDS);
+    let now = 1_800_000_000_000;
+    const parts = { store, signer, saltKey: randomBytes(32), policies: [policy] };
+    const gate = await createGate({ ...parts, clock: () => now });
+    now -= 3_600_000;
+    await gate.open({ sequence_id: "opened" });
+    expect(await gate.decide({ ...GET_ORDER, args: { order_id: "A1" } })).toHaveProperty("receipt");
+    const keys = importKeySet(exportKeySet([signer]));
+    const report = await verifyReceipts(store.lines(), { keys, policies: [policy] });
+    expect([report.result, report.findings]).toEqual(["sound", []]);
+    now += 3_600_000;
+    await gate.open({ sequence_id: "later" });
+    const last = (await Array.fromAsync(gate.receipts("later"))).map(({ ts_ms }) => ts_ms);
+    expect(last).toEqual([now]);
+  });
+
   test("and opening copy what they are given before the first `await`", async () => {
     const { gate, store } = await openTestGate(REFUNDS);
     const opening: { sequence_id: string; agent_id: string } = {

@@ -1,5 +1,5 @@
 /**
- * Mutation testing of core's rooms by Stryker: `node mutation-main.ts [room…]`, all rooms by default. Fails where fewer than
+ * Mutation testing of core's rooms by Stryker: `node mutation-main.ts [room[:from-to,…]…]`, all rooms by default, or lines of one. Fails where fewer than
  * 95 of 100 mutants are killed. What survives stands in packages/core/test/SURVIVORS.md, each with its reason.
  */
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -51,7 +51,7 @@ function optionsOf(
 ): ConstructorParameters<typeof Stryker>[0] {
   const source = `packages/core/src/${room}.ts`;
   return {
-    mutate: [lines === undefined ? source : `${source}:${lines}`],
+    mutate: lines?.split(",").map((range) => `${source}:${range}`) ?? [source],
     testRunner: "vitest",
     plugins: [import.meta.resolve("@stryker-mutator/vitest-runner")],
     vitest: { configFile: "packages/contract/test/mutation-vitest.ts", related: false },

@@ -186,7 +186,7 @@ describe("freshness", () => {
 describe("a nonce that was used", () => {
   test("is refused, and its earlier use is named", () => {
     const answer = ask({ call: LOOK, state: used() });
-    expect(answer).toEqual({
+    expect(answer).toStrictEqual({
       ...DENIED,
       refusal: { code: "REPLAY_NONCE", rule: "nonce" },
       earlier: used().nonces.get("n"),
@@ -367,7 +367,7 @@ describe("an explicit call", () => {
     });
     for (const step of [undefined, "pay"]) {
       const call = { function: "hack", action_type: "X", ...(step === undefined ? {} : { step }) };
-      expect(ask({ call })).toEqual({
+      expect(ask({ call })).toStrictEqual({
         ...DENIED,
         refusal: { code: "NO_POLICY_MATCH", rule: "functions" },
         call,
@@ -415,6 +415,11 @@ describe("the order", () => {
     const plain = policyOf({ sealOn: new Set() });
     expect(ask({ call: close, state: stateAt(2), policy: plain }).seals).toBe(true);
     expect(ask({ call: finish, state: stateAt(1), policy: plain }).seals).toBe(false);
+    const one = policyOf({
+      steps: ["look"],
+      automaton: { states: 2, next: Int32Array.from([1, -1]), accepting: Uint8Array.from([0, 1]) },
+    });
+    expect(ask({ call: LOOK, policy: one }).seals).toBe(true);
     const note = { function: "note", action_type: "READ" };
     expect(ask({ call: note, state: stateAt(4), policy: plain }).seals).toBe(false);
     const early = policyOf({ sealOn: new Set(["READ"]) });
@@ -520,7 +525,13 @@ describe("the conditions", () => {
     );
   });
 
+  test("are judged of a new call that has no earlier use", () => {
+    expect(ask({ call, state, grounds: { args: { amount: 1 } } })).not.toHaveProperty("earlier");
+  });
+
   test("are left out where a verifier has no grounds", () => {
+    const ending = policyOf({ sealOn: new Set(["WRITE"]) });
+    expect(ask({ call, state, policy: ending }).seals).toBe(true);
     expect(ask({ call, state })).toEqual({
       ...DENIED,
       call: expect.objectContaining({ tool: "transfer" }),

@@ -8,9 +8,7 @@ export function chromiumBinary(named: string | undefined): string | undefined {
   const has = (name: string): boolean => spawnSync(name, ["--version"]).error === undefined;
   const binary = (named === undefined ? ["chromium", "chromium-browser"] : [named]).find(has);
   return binary?.includes("/") === false
-    ? spawnSync("/bin/sh", ["-c", `command -v ${binary}`])
-        .stdout.toString()
-        .trim()
+    ? spawnSync("/bin/sh", ["-c", 'command -v "$0"', binary]).stdout.toString().trim()
     : binary;
 }
 

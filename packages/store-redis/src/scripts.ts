@@ -2,7 +2,7 @@
  * What the server does in one step, as Lua. A script is known by the digest of its text, so gates of different versions
  * on one server each run their own.
  *
- * INVARIANT: a script looks at everything before it writes anything. Redis does not undo what a script wrote before it failed.
+ * INVARIANT: an append looks at everything before it writes anything. Redis does not undo what a script wrote before it failed.
  */
 import { hash } from "node:crypto";
 import { DECIMAL_LUA } from "./decimal-lua.ts";

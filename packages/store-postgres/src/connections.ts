@@ -136,6 +136,7 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
 
 /** Planned for the very page of a long table that is asked for. */
 const PATIENTLY = `SELECT set_config('statement_timeout', '${PATIENCE_MS}', true),
+  set_config('lock_timeout', '${PATIENCE_MS}', true),
   set_config('plan_cache_mode', 'force_custom_plan', true)`;
 
 /** `remote_apply` is stronger than `on`, and stays. */

@@ -1,5 +1,6 @@
 /** Leaf indexes, lines and open ALLOWs beside transactions that take long to commit, and in a log that has become long. */
 import { hash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Append, Leaf, Store } from "@stepgate/core";
 import { logTest, sampleRecord } from "@stepgate/contract";
 import pg from "pg";
@@ -130,6 +131,28 @@ logTest(
       url,
       `DELETE FROM ${at}.era; INSERT INTO ${at}.era SELECT 1, system_identifier::text FROM pg_control_system()`,
     );
+  },
+);
+
+logTest(
+  storeUnderTest,
+  "who indexes waits its turn, longer than any decision may take",
+  async ({ place }) => {
+    const { at, url } = ownerOf(place);
+    const store = await storeUnderTest.open(place, { patienceMs: 300 });
+    while ((await store.append(one("s", 0))) === "unknown");
+    const other = new pg.Client({ connectionString: url });
+    await other.connect();
+    const key = hash("sha256", `stepgate ${at} tree`, "buffer").readBigInt64BE();
+    await other.query("SELECT pg_advisory_lock($1)", [key]);
+    const leaf = { sequence_id: "s", seq: 0, hash: "0".repeat(64) };
+    const began = performance.now();
+    const indexing = store.index({ size: 0, leaves: [leaf], nodes: [] });
+    await sleep(1_000);
+    await other.end();
+    expect(await indexing).toBe("won");
+    expect(performance.now() - began).toBeGreaterThan(900);
+    await store.close();
   },
 );
 

@@ -32,14 +32,15 @@ export type Row = Readonly<Record<string, unknown>>;
 
 /** Queries that end in time. */
 export interface Connections {
-  /** Runs one statement. Rejects where it has not answered within the time-out: then it may happen yet. */
-  query(text: string, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** Runs one statement. Rejects where it has not answered within `withinMs` (default: the time-out): it may happen yet. */
+  query(text: string, values: readonly unknown[], withinMs?: number): Promise<readonly Row[]>;
   /** The same for what no decision waits for and may take long: in a transaction with a time-out of its own. */
   patiently(text: string, values: readonly unknown[]): Promise<readonly Row[]>;
   /** Leaves the pool to its owner. */
   close(): void;
 }
 
+const CONNECTING_MS = 5_000;
 /** How long the server may work for what no decision waits for. */
 const PATIENCE_MS = 60_000;
 /** Of a server that works, at most: time for its own time-out to be heard first. */
@@ -49,14 +50,15 @@ const GRACE_MS = 5_000;
  * Wraps a pool. Every connection is looked at once, when it is first used: it must lead to the primary, and to the server
  * that the first one led to. The time-outs of the server are the backstop: they end what nobody waits for any more.
  *
- * A pool without `connectionTimeoutMillis` is given one, for it would wait for a dead host without end.
+ * A pool without `connectionTimeoutMillis` is given one, for it would wait for a dead host without end. It is longer than
+ * the time-out: a connection that a busy server was slow to make is there for the next call.
  */
 export function connections(pool: PostgresPool, timeoutMs: number): Connections {
   const known = new WeakSet<PostgresClient>();
   let server: unknown;
   /** Until it turns out that a pooler in between forgets statements, or mixes them up. */
   let isPrepared = true;
-  pool.options.connectionTimeoutMillis ||= timeoutMs;
+  pool.options.connectionTimeoutMillis ||= Math.max(timeoutMs, CONNECTING_MS);
   // An idle connection that breaks is nobody's fault, and ends the process where nobody listens.
   pool.on("error", ignore);
 
@@ -99,17 +101,21 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
     known.add(client);
   }
 
-  async function query(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+  async function query(
+    text: string,
+    values: readonly unknown[],
+    withinMs = timeoutMs,
+  ): Promise<readonly Row[]> {
     const prepared = isPrepared ? { name: nameOf(text) } : {};
     try {
-      return await connected(timeoutMs, async (client, leftMs) => {
+      return await connected(withinMs, async (client, leftMs) => {
         const all = { ...prepared, text, values: [...values], query_timeout: leftMs() };
         return (await client.query(all)).rows;
       });
     } catch (error) {
       if (!isPrepared || !LOST_STATEMENT.test(sqlState(error) ?? "")) throw error;
       isPrepared = false;
-      return query(text, values);
+      return query(text, values, withinMs);
     }
   }
 

@@ -43,6 +43,8 @@ export interface PostgresStoreOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 900;
+/** For each look at the server while a store is opened, which no decision waits for. */
+const OPENING_MS = 10_000;
 /** How many records a start may read through before a floor is laid for the next one. */
 const WORTH_A_FLOOR = 20_000;
 
@@ -62,10 +64,13 @@ export async function postgresStore(options: PostgresStoreOptions): Promise<Stor
     throw new TypeError("timeoutMs must be whole milliseconds from 1 on");
   const at = quoted(schema);
   const database = connections(pool, timeoutMs);
+  const query: Connections["query"] = (text, values) =>
+    database.query(text, values, Math.max(timeoutMs, OPENING_MS));
+  const opening = { ...database, query };
   try {
-    await mustBeDurable(database);
-    await mustBeCurrent(database, schema);
-    return storeOn(database, { at, era: await currentEra(database, at) }, timeoutMs);
+    await mustBeDurable(opening);
+    await mustBeCurrent(opening, schema);
+    return storeOn(database, { at, era: await currentEra(opening, at) }, timeoutMs);
   } catch (cause) {
     database.close();
     throw unavailable("cannot be opened", cause);

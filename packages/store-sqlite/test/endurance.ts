@@ -49,6 +49,7 @@ async function lives(
     executed += report.executed;
     unsynced += report.unsynced;
     found.push(...report.violations.map((text) => `${fault ?? "no failure"}: ${text}`));
+    if (process.stderr.isTTY) process.stderr.write(`\r${life - first + 1} of ${runs} lives`);
   }
   console.log(
     `${runs} lives from seed ${first}, each losing power ${LOSSES_A_LIFE} times: ${executed} actions executed, ${unsynced} losses with writes on their way; ${found.length} violations`,

@@ -5,17 +5,11 @@ import { type LogStatements, logStatements } from "./append-records.ts";
 import { type OpenedFile, openDatabase } from "./database.ts";
 import { highWaterMark } from "./high-water-mark.ts";
 import { walLimit } from "./wal-limit.ts";
-import { writeWalAgain } from "./write-wal-again.ts";
 
 /** An open log. */
 export interface Log {
   readonly database: DatabaseSync;
   readonly statements: LogStatements;
-  /**
-   * To be called once the write lock is held, before anything is answered under it: what this connection found in the
-   * write-ahead log may never have reached the disk.
-   */
-  secure(): void;
   /** To be called after a commit, which it cannot undo. */
   committed(): void;
   close(): void;
@@ -68,14 +62,9 @@ function logOf({ database, file }: OpenedFile): Log {
   const statements = logStatements(database);
   const mark = highWaterMark(file);
   const limit = walLimit(database, file);
-  let isSecure = false;
   return {
     database,
     statements,
-    secure() {
-      if (!isSecure) writeWalAgain(file);
-      isSecure = true;
-    },
     committed() {
       mark.raise(Number(statements.end.get()?.["position"] ?? 0));
       limit();

@@ -8,8 +8,10 @@ import { mustBeWhole } from "./log-damage.ts";
 import { isBusy } from "./patience.ts";
 import { APPLICATION_ID, bringUpToDate, pragma, SCHEMA_VERSION } from "./schema.ts";
 import { mustHoldTogether } from "./wal-damage.ts";
+import { writeWalAgain } from "./write-wal-again.ts";
 
 const OPENING_TIMEOUT_MS = 5000;
+const SECURING_TIMEOUT_MS = 1000;
 /** What the write-ahead log is cut back to when it begins anew. */
 const WAL_KEPT_BYTES = 8 << 20;
 
@@ -41,6 +43,7 @@ export function openDatabase(
     setDurability(database, file);
     bringUpToDate(database);
     mustWriteAhead(database, file);
+    secureWal(database, file);
     database.exec("PRAGMA busy_timeout = 0");
     return { database, file };
   } catch (cause) {
@@ -155,6 +158,24 @@ function setDurability(database: DatabaseSync, file: string): void {
 function mustWriteAhead(database: DatabaseSync, file: string): void {
   const mode = pragma(database, "journal_mode");
   if (mode !== "wal") throw cannotOpen(file, `the journal is kept as "${String(mode)}"`);
+}
+
+/**
+ * Before anything is read: what stands in the write-ahead log may be there in the system's memory only, for an earlier
+ * process may have died before it was synced. Whoever holds the write lock for so long is alive, and did this when it opened.
+ */
+function secureWal(database: DatabaseSync, file: string): void {
+  try {
+    database.exec(`PRAGMA busy_timeout = ${SECURING_TIMEOUT_MS}; BEGIN IMMEDIATE`);
+  } catch (error) {
+    if (isBusy(error)) return;
+    throw error;
+  }
+  try {
+    writeWalAgain(file);
+  } finally {
+    database.exec("ROLLBACK");
+  }
 }
 
 /** SQLite's own waiting does not cover this switch, which needs the whole file for a moment. */

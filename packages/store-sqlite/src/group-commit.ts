@@ -82,7 +82,6 @@ function commit(connection: Connection, batch: readonly Job[]): unknown {
   try {
     log = connection.log();
     log.database.exec("BEGIN IMMEDIATE");
-    log.secure();
     settle = batch.map((job) => job.run(log.statements));
     log.database.exec("COMMIT");
   } catch (error) {
@@ -91,8 +90,17 @@ function commit(connection: Connection, batch: readonly Job[]): unknown {
     return error ?? new Error("the transaction failed");
   }
   for (const done of settle) done();
-  log.committed();
+  afterCommit(connection, log);
   return undefined;
+}
+
+/** The commit stands, whatever becomes of this. */
+function afterCommit(connection: Connection, log: Log): void {
+  try {
+    log.committed();
+  } catch {
+    connection.drop();
+  }
 }
 
 function rollBack(connection: Connection): void {

@@ -70,7 +70,7 @@ test.for([
   ["before it is synced", "sync:1:0"],
   ["told that it could not be synced", "sync:1:-5"],
 ] as const)(
-  "a commit that a dying process left %s is synced before it is answered again",
+  "a commit that a dying process left %s is synced before it is read again",
   { timeout: 60_000 },
   async ([, death], context) => {
     const library = layerOrSkip(context);
@@ -96,10 +96,12 @@ test.for([
     setFailure(failFile, death);
     await expect(first.ask(append(1))).rejects.toThrow("ended");
     setFailure(failFile, "");
+    // Opened, it may be read from, and a gate may answer from what it reads.
     const second = await start();
+    const events = readTrace(trace);
     expect(await second.ask(append(1))).toEqual({ result: "won" });
     const disk = newDisk();
-    for (const event of readTrace(trace)) disk.apply(event);
+    for (const event of events) disk.apply(event);
     const random = seededRandom(SEED);
     for (let loss = 0; loss < 30; loss++) {
       const left = mkdtempSync(join(folder, "left-"));

@@ -6,10 +6,13 @@ import {
   importKeySet,
   isConsistent,
   readCheckpoint,
+  type Receipt,
+  receiptLine,
   recordHash,
   verifyProof,
   type VerifyOptions,
 } from "../src/index.ts";
+import { signingInput } from "../src/receipt.ts";
 
 interface Published {
   readonly file: string;
@@ -63,11 +66,32 @@ test.each([
   expect(report.records).toBe(read(path).toString().trim().split("\n").length);
 });
 
-test("every record has the published hash", () => {
-  for (const { line, record_hash } of linesOf<{ line: string; record_hash: string }>(
-    "records.jsonl",
-  ))
-    expect(recordHash(JSON.parse(line))).toBe(record_hash);
+describe("every record", () => {
+  interface Explained {
+    readonly line: string;
+    readonly input_hex: string;
+    readonly record_hash: string;
+  }
+  const written = [
+    ...linesOf<Explained>("records.jsonl").map(({ line }) => line),
+    ...["sound.jsonl", "log.jsonl"].flatMap((path) => read(path).toString().trim().split("\n")),
+  ];
+
+  test("is written as it stands, whatever the order in which its members were set", () => {
+    for (const line of written) {
+      const record = JSON.parse(line) as Receipt;
+      const turned = Object.fromEntries(Object.entries(record).toReversed()) as unknown as Receipt;
+      expect([receiptLine(record), receiptLine(turned)]).toEqual([line, line]);
+    }
+  });
+
+  test("is signed by the published bytes, and has the published hash", () => {
+    for (const { line, input_hex, record_hash } of linesOf<Explained>("records.jsonl")) {
+      const record = JSON.parse(line) as Receipt;
+      expect(Buffer.from(signingInput(record)).toString("hex")).toBe(input_hex);
+      expect(recordHash(record)).toBe(record_hash);
+    }
+  });
 });
 
 describe("of the log", () => {

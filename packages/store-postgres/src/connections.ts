@@ -6,7 +6,9 @@ import { GateError } from "@stepgate/core";
 export interface PostgresPool {
   connect(): Promise<PostgresClient>;
   on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "connect", listener: (client: PostgresClient) => void): unknown;
   off(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "connect", listener: (client: PostgresClient) => void): unknown;
   readonly options: {
     readonly max?: number | undefined;
     connectionTimeoutMillis?: number | undefined;
@@ -61,6 +63,8 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
   pool.options.connectionTimeoutMillis ||= Math.max(timeoutMs, CONNECTING_MS);
   // An idle connection that breaks is nobody's fault, and ends the process where nobody listens.
   pool.on("error", ignore);
+  // A server that dies may say so in the same packet as its welcome: whoever listens only later is too late.
+  pool.on("connect", listen);
 
   async function connected<T>(
     withinMs: number,
@@ -82,7 +86,8 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
   }
 
   async function welcome(client: PostgresClient, withinMs: number): Promise<void> {
-    client.on("error", ignore);
+    // For a connection that the pool had before this store.
+    listen(client);
     const { rows } = await client.query({
       text: WELCOME,
       values: [timeoutMs],
@@ -136,7 +141,10 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
           throw error;
         }
       }),
-    close: () => void pool.off("error", ignore),
+    close() {
+      pool.off("error", ignore);
+      pool.off("connect", listen);
+    },
   };
 }
 
@@ -190,6 +198,10 @@ async function inTime<T>(promise: Promise<T>, ms: number, late: (value: T) => vo
     promise.then(late, ignore);
   }, ms);
   return Promise.race([promise, expired]).finally(() => clearTimeout(timer));
+}
+
+function listen(client: PostgresClient): void {
+  client.on("error", ignore);
 }
 
 function ignore(): void {}

@@ -1,5 +1,5 @@
 /** `stepgate checkpoint`, `prove` and `verify --checkpoint`: what the log once signed, held against what it is now. */
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   exportKeySet,
@@ -220,8 +220,10 @@ test("since an earlier checkpoint: a proof that the log goes on from it, or FORK
   expect([code, since]).toEqual([0, first]);
   expect(isConsistent(read(first), read(second), proof)).toBe(true);
   expect((await run("checkpoint", "--since", second)).stdout).toBe(readFileSync(second, "utf8"));
-  // An older copy of the store, to which other things happen.
+  // An older copy of the store, to which other things happen: the store itself sees it, but for who hides it.
   copyFileSync(at("backup.db"), at("stepgate.db"));
+  expect((await run("checkpoint", "--since", second)).code).toBe(2);
+  rmSync(at("stepgate.db-mark"));
   const shorter = await run("checkpoint", "--since", second);
   expect([shorter.code, shorter.stdout]).toEqual([1, ""]);
   expect(shorter.stderr).toContain(

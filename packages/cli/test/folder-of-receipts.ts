@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type Deny, signApproval, signingKey } from "@stepgate/core";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { openGate } from "../src/index.ts";
 import { runProgram } from "../src/program.ts";
 import { temporaryFolder } from "./binary.ts";
@@ -72,11 +72,19 @@ export async function folderOfReceipts(mode: "enforce" | "shadow" = "enforce") {
     inToto: (...args: readonly string[]) =>
       receipts("--format", "in-toto", "--key", at("export/signing-key.pem"), ...trust, ...args),
     otel: (...args: readonly string[]) => receipts("--format", "otel", ...trust, ...args),
-    /** Changes the records behind the store's back, as who holds the file can. */
+    /** Changes the records behind the store's back, and whatever the store could notice it by, as who holds the files can. */
     tamper: (sql: string): void => {
       const database = new DatabaseSync(at("stepgate.db"));
-      database.exec(`DROP TRIGGER record_stays; DROP TRIGGER record_stands; ${sql}`);
+      database.exec(`DROP TRIGGER record_stays; DROP TRIGGER record_stands; ${sql}; ${REWRITE}`);
+      rmSync(at("stepgate.db-mark"));
       database.close();
     },
   };
 }
+
+/** Every row anew, at positions without a gap, as one of before there were checksums. */
+const REWRITE = `
+  CREATE TEMP TABLE kept AS SELECT row_number() OVER (ORDER BY position) AS position, sequence_id, seq, nonce, line FROM record;
+  DELETE FROM record;
+  INSERT INTO record (position, sequence_id, seq, nonce, line) SELECT position, sequence_id, seq, nonce, line FROM kept;
+`;

@@ -3,13 +3,12 @@
  * indexes, the one order in which nothing comes in between later, so that what is kept is the log as checkpoints have it.
  */
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
-import { checkpointLog, proveConsistency } from "./checkpoint-log.ts";
+import { checkpointLog, proveConsistency, recordOf } from "./checkpoint-log.ts";
 import { GateError } from "./errors.ts";
-import { leafOf, type Receipt, recordHash } from "./receipt.ts";
+import { leafOf, recordHash } from "./receipt.ts";
 import type { KeySet } from "./key-set.ts";
 import type { NoteSigner } from "./signed-note.ts";
 import type { Store } from "./store.ts";
-import { parseStrictJson } from "./strict-json.ts";
 
 /** Records by leaf index, `from` the first of them and `to` the first after them. */
 export interface ArchiveSegment {
@@ -121,9 +120,7 @@ async function mustBeIndexed(
 
 function leafOfLine(line: string | undefined): string | undefined {
   try {
-    return line === undefined
-      ? undefined
-      : leafOf(recordHash(parseStrictJson(line) as unknown as Receipt));
+    return line === undefined ? undefined : leafOf(recordHash(recordOf(line)));
   } catch {
     return undefined;
   }

@@ -145,7 +145,8 @@ function asLeaf({ sequence_id, seq, line }: Unindexed, logId: string): Leaf {
   return { sequence_id, seq, hash: leafOf(recordHash(record)) };
 }
 
-function recordOf(line: string): Receipt {
+/** The record that a store's line is, in its one canonical form. @throws GateError RECEIPT_INVALID. */
+export function recordOf(line: string): Receipt {
   try {
     const record = parseStrictJson(line) as unknown as Receipt;
     // Whatever else it is, its members spell this very line.

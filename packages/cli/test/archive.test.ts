@@ -7,9 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { openGate } from "../src/index.ts";
-import { runProgram } from "../src/program.ts";
 import { REFUNDS, temporaryFolder } from "./binary.ts";
-import { inProcess } from "./in-process.ts";
+import { runInProcess as run } from "./in-process.ts";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 
@@ -26,12 +25,6 @@ function newFolder() {
     for (const sequence_id of sequences)
       await gate.enforce({ sequence_id, tool: "get_order" }, () => "done");
     await gate.close();
-  }
-
-  async function run(...args: readonly string[]) {
-    const terminal = inProcess();
-    const code = await runProgram(args, terminal);
-    return { code, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
   }
 
   /** The records of the archive, which must verify with the checkpoint beside them. */

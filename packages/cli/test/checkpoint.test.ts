@@ -12,9 +12,8 @@ import {
 } from "@stepgate/core";
 import { expect, test } from "vitest";
 import { openGate } from "../src/index.ts";
-import { runProgram } from "../src/program.ts";
 import { REFUNDS, stepgate, temporaryFolder } from "./binary.ts";
-import { inProcess } from "./in-process.ts";
+import { runInProcess as run } from "./in-process.ts";
 
 /** A folder with a policy, keys and a store. */
 function newFolder() {
@@ -29,12 +28,6 @@ function newFolder() {
     for (const sequence_id of sequences)
       await gate.enforce({ sequence_id, tool: "get_order" }, () => "done");
     await gate.close();
-  }
-
-  async function run(...args: readonly string[]) {
-    const terminal = inProcess();
-    const code = await runProgram(args, terminal);
-    return { code, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
   }
 
   async function write(name: string, ...args: readonly string[]): Promise<string> {

@@ -1,6 +1,7 @@
 /** A terminal whose streams are kept: for what needs no process of its own. */
 import { Writable } from "node:stream";
 import type { Terminal } from "../src/output.ts";
+import { runProgram } from "../src/program.ts";
 
 /** A stream that keeps what is written to it. */
 export type Kept = Writable & { isTTY: boolean; text: string };
@@ -16,6 +17,13 @@ export function inProcess(
   const { isTTY = false, stdin = "", environment = {} } = world;
   const input = typeof stdin === "string" ? bytesOf(stdin) : stdin;
   return { stdin: input, stdout: kept(isTTY), stderr: kept(isTTY), environment };
+}
+
+/** Runs one command line, and tells what it said. */
+export async function runInProcess(...args: readonly string[]) {
+  const terminal = inProcess();
+  const code = await runProgram(args, terminal);
+  return { code, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
 }
 
 async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {

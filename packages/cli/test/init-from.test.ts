@@ -5,9 +5,8 @@ import { draftPolicy, formatPolicy, parsePolicy } from "@stepgate/policy";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { mustPassItsTests } from "../src/policy-tests.ts";
-import { runProgram } from "../src/program.ts";
 import { stepgate, temporaryFolder } from "./binary.ts";
-import { inProcess } from "./in-process.ts";
+import { runInProcess as run } from "./in-process.ts";
 
 const TOOLS = [
   {
@@ -36,12 +35,6 @@ const TOOLS = [
   { name: "send_mail", parameters: { type: "object", properties: { to: { type: "string" } } } },
   { name: "close_ticket" },
 ];
-
-async function run(...args: readonly string[]) {
-  const terminal = inProcess();
-  const code = await runProgram(args, terminal);
-  return { code, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
-}
 
 test("what it writes works: each command that it prints, and fmt has nothing to do", async () => {
   const cwd = temporaryFolder({ "tools.json": JSON.stringify(TOOLS) });

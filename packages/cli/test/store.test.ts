@@ -5,15 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findPostgres, NO_POSTGRES, startPostgres } from "../../contract/src/postgres-server.ts";
 import { NO_REDIS, redisBinary, startRedisServer } from "../../contract/src/redis-server.ts";
 import { openGate } from "../src/index.ts";
-import { runProgram } from "../src/program.ts";
 import { REFUNDS, temporaryFolder } from "./binary.ts";
-import { inProcess } from "./in-process.ts";
-
-async function run(...args: readonly string[]) {
-  const terminal = inProcess();
-  const code = await runProgram(args, terminal);
-  return { code, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
-}
+import { runInProcess as run } from "./in-process.ts";
 
 /** Decides, archives, exports and verifies on a store, as its user would. */
 async function useStore(store: string): Promise<void> {

@@ -2,9 +2,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { runProgram } from "../src/program.ts";
 import { REFUNDS, stepgate, temporaryFolder } from "./binary.ts";
-import { inProcess } from "./in-process.ts";
+import { runInProcess } from "./in-process.ts";
 
 const UNTESTED = REFUNDS.slice(
   0,
@@ -26,11 +25,7 @@ const FAILING = TESTED.replace(
 );
 const BESIDE = `policy: ./policy.yaml\n${TESTS}`;
 
-async function run(...args: readonly string[]) {
-  const terminal = inProcess();
-  const code = await runProgram(["test", ...args], terminal);
-  return { code, stdout: terminal.stdout.text, stderr: terminal.stderr.text };
-}
+const run = (...args: readonly string[]) => runInProcess("test", ...args);
 
 test("tests that pass are told by name, with a count, and exit 0", async () => {
   const cwd = temporaryFolder({ "policy.yaml": TESTED });

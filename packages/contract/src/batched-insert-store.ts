@@ -8,11 +8,11 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   type Append,
   type AppendResult,
-  memoryStore,
   movedCounters,
   type PlacedRecord,
   type Store,
 } from "@stepgate/core";
+import { chainsStore } from "./chains-store.ts";
 
 /** Keeps records in memory; only who inserted what is mistaken, the rows themselves never fork. */
 export function batchedInsertStore(): Store {
@@ -57,16 +57,7 @@ export function batchedInsertStore(): Store {
     return nonce !== undefined && chain.some((record) => record.nonce === nonce);
   }
 
-  return {
-    ...memoryStore(),
-    append,
-    read: async (sequenceId, from, count = Number.POSITIVE_INFINITY) =>
-      (chains.get(sequenceId) ?? []).slice(from, from + count).map(({ line }) => line),
-    counters: async (names) => new Map([...totals].filter(([counter]) => names.includes(counter))),
-    async *lines() {
-      for (const chain of chains.values()) yield* chain.map(({ line }) => line);
-    },
-  };
+  return chainsStore(chains, totals, append);
 }
 
 function keyOf(sequenceId: string, seq: number): string {

@@ -3,13 +3,8 @@
  * every race: a race that this store passes proves nothing.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import {
-  type Append,
-  type AppendResult,
-  memoryStore,
-  movedCounters,
-  type Store,
-} from "@stepgate/core";
+import { type Append, type AppendResult, movedCounters, type Store } from "@stepgate/core";
+import { chainsStore } from "./chains-store.ts";
 
 /** Keeps records in memory without atomicity; `pause` is what lies between its check and its insert. */
 export function checkThenInsertStore(pause: () => Promise<unknown> = () => nextTurn()): Store {
@@ -31,14 +26,5 @@ export function checkThenInsertStore(pause: () => Promise<unknown> = () => nextT
     return "won";
   }
 
-  return {
-    ...memoryStore(),
-    append,
-    read: async (sequenceId, from, count = Number.POSITIVE_INFINITY) =>
-      (chains.get(sequenceId) ?? []).slice(from, from + count).map(({ line }) => line),
-    counters: async (names) => new Map([...totals].filter(([counter]) => names.includes(counter))),
-    async *lines() {
-      for (const chain of chains.values()) yield* chain.map(({ line }) => line);
-    },
-  };
+  return chainsStore(chains, totals, append);
 }

@@ -339,7 +339,7 @@ describe("another process with the same key", () => {
     const other = await gateOn({
       store,
       clock: held.clock,
-      deadlineMs: 100,
+      deadlineMs: 500,
       successor: (id) => successor(id),
     });
     await one.rotateKey(k2);

@@ -244,7 +244,7 @@ describe("a rotation", () => {
     async (fault) => {
       const { store, cut, mend } = faultyStore(memoryStore());
       const held = heldClock();
-      const gate = await gateOn({ store, clock: held.clock, deadlineMs: 200 });
+      const gate = await gateOn({ store, clock: held.clock, deadlineMs: 1_000 });
       cut("append", fault);
       await expect(gate.rotateKey(k2)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
       mend();
@@ -275,9 +275,9 @@ describe("a rotation", () => {
     ["signs with another key", { ...k2, sign: k3.sign }, "does not sign with key"],
     ["signs nothing", { ...k2, sign: () => undefined }, "did not sign"],
     ["fails", { ...k2, sign: () => Promise.reject(new Error("HSM")) }, "did not sign"],
-    ["is slow for ever", { ...k2, sign: () => new Promise(() => {}) }, "within 100 ms"],
+    ["is slow for ever", { ...k2, sign: () => new Promise(() => {}) }, "within 1000 ms"],
   ])("to a signer that %s is refused, and nothing is recorded", async (_name, next, message) => {
-    const gate = await gateOn({ store: memoryStore(), deadlineMs: 100 });
+    const gate = await gateOn({ store: memoryStore(), deadlineMs: 1_000 });
     await expect(gate.rotateKey(next as PublishedSigner)).rejects.toThrow(message);
     expect(await log(gate)).toHaveLength(1);
     expect((await ask(gate, "s")).receipt?.key_id).toBe(k1.keyId);
@@ -339,7 +339,7 @@ describe("another process with the same key", () => {
     const other = await gateOn({
       store,
       clock: held.clock,
-      deadlineMs: 500,
+      deadlineMs: 1_000,
       successor: (id) => successor(id),
     });
     await one.rotateKey(k2);
@@ -404,7 +404,7 @@ describe("another process with the same key", () => {
     const other = await gateOn({
       store,
       clock: held.clock,
-      deadlineMs: 100,
+      deadlineMs: 2_000,
       successor: (id) => (answers.pop()?.() ?? signers.get(id)) as SigningKey | undefined,
     });
     await one.rotateKey(k2);

@@ -226,7 +226,10 @@ function stuckFindings(subject: Subject): {
       if (stuck.calls.length === 0 && !canBegin(one, subject)) continue;
       const calls = callsAs(one.space, stuck.calls);
       const key = `${kind} ${JSON.stringify(calls)}`;
-      if (findings.has(key)) continue;
+      // The same calls once, whoever the agent: where arguments have no say in them, if there is such an agent.
+      const known = findings.get(key);
+      if (known !== undefined && (known.certainty === "proved" || stuck.conditions.length > 0))
+        continue;
       const path = causeOf(subject.policy, (policy) =>
         isStuckAfter(policy, one.agent, calls, kind, subject.effort),
       );

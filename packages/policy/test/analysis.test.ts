@@ -263,6 +263,20 @@ describe("warnings", () => {
       ),
       ["warning dead-end constraints.0: c X, d X, b X"],
     ],
+    [
+      "the agent for whom an example is certain, where for another one it is not",
+      policyOf(
+        "b, d",
+        { b: { actions: ["X", "Y"], when: "args.n < 1.0" }, d: ["X"], "*r": ["X"] },
+        {
+          tools: [{ name: "u", functions: ["r", "b"], action: "X" }],
+          constraints: [{ kind: "never", first: { member: "tool", name: "u" }, second: fn("d") }],
+          forbid: [{ functions: ["r"], agents: ["bot-*"] }],
+          agents: { "bot-*": {}, "*": {} },
+        },
+      ),
+      ["warning dead-end constraints.0: u (other)"],
+    ],
   ])("%s", (_, policy, expected) => {
     expect(told(policy)).toEqual(expected);
   });
@@ -576,10 +590,12 @@ function byTrying(plain: PlainPolicy, compiled: CompiledPolicy): readonly string
   ];
 }
 
-/** One example is enough, whoever the agent. */
+/** One example is enough, whoever the agent; a certain one where there is one. */
 function oneEach(lines: readonly string[]): readonly string[] {
-  const groups = Map.groupBy(lines, (one) => one.replace(/ \(.*\)/, ""));
-  return [...groups.values()].flatMap(([first]) => first ?? []);
+  const groups = Map.groupBy(lines, (one) => one.replace(/( \([^()]*\))?( \?)?$/, ""));
+  return [...groups.values()].flatMap(
+    (group) => group.find((one) => !one.endsWith(" ?")) ?? group.slice(0, 1),
+  );
 }
 
 /** Whether a run is over, in the sense that what is looked for is done. */

@@ -25,6 +25,8 @@ export interface GateAnswer {
 }
 
 const gates: Gate[] = [];
+// Nobody asks any more: a pool's idle connections would keep the process for ten seconds.
+process.once("disconnect", () => gates.forEach((gate) => void gate.close()));
 answerQuestions<GateQuestion, GateAnswer>(async (question) => {
   if (question.ask === "submit") return { answers: await submitTo(gates)(question.inputs) };
   const gate = await createGate({

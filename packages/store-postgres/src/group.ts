@@ -136,6 +136,11 @@ export function group<Call, Answer>(grouping: Grouping<Call, Answer>): Group<Cal
     tell: (waiting: Waiting<Call, Answer>) => void,
   ): void {
     if (unanswered.delete(waiting)) tell(waiting);
+    // Nobody waits any more: what is left of the time must keep no process alive.
+    if (unanswered.size === 0) {
+      clearTimeout(timer);
+      timer = undefined;
+    }
   }
 
   function expire(): void {

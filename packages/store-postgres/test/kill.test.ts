@@ -4,4 +4,4 @@ import { shareServer } from "./shared-server.ts";
 import { storeUnderTest } from "./store-under-test.ts";
 
 shareServer();
-testKills(storeUnderTest, 25);
+testKills(storeUnderTest);

@@ -2,4 +2,4 @@
 import { testKills } from "@stepgate/contract";
 import { storeUnderTest } from "./store-under-test.ts";
 
-testKills(storeUnderTest, 25);
+testKills(storeUnderTest);

@@ -2,4 +2,4 @@
 import { testLimitRaces } from "@stepgate/contract";
 import { storeUnderTest } from "./store-under-test.ts";
 
-testLimitRaces(storeUnderTest);
+testLimitRaces(storeUnderTest, 12);

@@ -36,8 +36,8 @@ export interface Chains {
   all(): Iterable<readonly [sequenceId: string, followed: FollowedChain]>;
 }
 
-/** How many records the chains at hand may have together: some 50 megabytes of what is known of them. */
-const AT_HAND = 50_000;
+/** How many records the chains at hand may have together: some 30 megabytes of what is known of them. */
+const AT_HAND = 30_000;
 /** A chain costs as much as so many records before it has any. */
 const CHAIN_WEIGHT = 4;
 
@@ -60,10 +60,10 @@ export function createChains(
     return followed;
   }
 
-  function putAside(to: ChainSpill): void {
+  /** All but the latest that are so many records together, and `chains` at least. */
+  function putAside(to: ChainSpill, records: number, chains: number): void {
     for (const [sequenceId, followed] of hand) {
-      // One chain stays, however long it is.
-      if (weight <= atHand || hand.size === 1) return;
+      if (weight <= records || hand.size <= chains) return;
       to.save(sequenceId, followed.from, packChain(followed));
       spilled = true;
       hand.delete(sequenceId);
@@ -82,13 +82,13 @@ export function createChains(
       return counted(followed);
     },
     settle() {
-      if (spill !== undefined && weight > atHand) putAside(spill);
+      // One chain stays, however long it is.
+      if (spill !== undefined && weight > atHand) putAside(spill, atHand, 1);
     },
     log: () => log?.chain,
     *all() {
       if (spill !== undefined && spilled) {
-        for (const [sequenceId, followed] of hand)
-          spill.save(sequenceId, followed.from, packChain(followed));
+        putAside(spill, 0, 0);
         for (const [sequenceId, packed] of spill.all())
           yield [sequenceId, unpackChain(packed, policies)] as const;
       } else yield* [...hand].sort(([, a], [, b]) => a.from - b.from);

@@ -68,7 +68,7 @@ export interface InvalidRequest {
 export interface Filling {
   readonly now: number;
   /** 22 base64url characters. */
-  random(): string;
+  readonly random: () => string;
 }
 
 const NAME = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -179,13 +179,18 @@ function read(input: unknown, filling: Filling): ActionRequest | InvalidRequest 
     if (isName(name)) members[name] = (input as Record<string, unknown>)[name];
     else if (stranger === undefined || name < stranger) stranger = name;
   }
-  if (members.nonce === ABSENT) members.nonce = filling.random();
-  if (members.attempt === ABSENT) members.attempt = filling.random();
-  if (members.ts_ms === ABSENT) members.ts_ms = filling.now;
   const args = members.args === ABSENT ? { text: "{}", copy: {} } : readArgs(members.args);
   const fault = firstFault(members, args) ?? strangerFault(stranger);
+  // Afterwards: what is filled in has its form.
+  fill(members, filling);
   if (fault !== undefined) return invalid(members, fault);
   return "copy" in args ? build(members, args) : invalid(members, args);
+}
+
+function fill(members: Members, { random, now }: Filling): void {
+  if (members.nonce === ABSENT) members.nonce = random();
+  if (members.attempt === ABSENT) members.attempt = random();
+  if (members.ts_ms === ABSENT) members.ts_ms = now;
 }
 
 function isName(name: string): name is Name {

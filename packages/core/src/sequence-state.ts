@@ -20,6 +20,8 @@ export interface NonceUse {
   /** Record hash and place of the first answer. */
   readonly hash: string;
   readonly seq: number;
+  /** The call of `decide` that was answered first, where {@link SequenceState.attempts} has not an earlier answer to it. */
+  readonly attempt?: string;
   /** Record hash of the first ALLOW: the first answer itself, or the one that an approval led to. */
   root?: string;
   /** The function that {@link root} stood for: a tool of several may have been denied as one and allowed as another. */
@@ -35,13 +37,6 @@ export interface NonceUse {
   status?: OutcomeStatus;
   /** How often the call was allowed again after an interruption. */
   resumed: number;
-}
-
-/** Calls with one nonce. Nearly always there is but one: a list, let alone a map, would be paid for by every call. */
-interface Attempts {
-  readonly attempt: string;
-  readonly seq: number;
-  others?: Map<string, number>;
 }
 
 /** One statement of an approver on one denial; the last word of a key counts. */
@@ -69,8 +64,11 @@ export interface SequenceState {
   /** The record that sealed; a person's seal ends resumes too. */
   sealed?: { readonly by: string; readonly seq: number; readonly person: boolean };
   readonly nonces: Map<string, NonceUse>;
-  /** Where each call of `decide` was answered first, by its nonce; see {@link answeredAt}. Nobody asks a verifier. */
-  readonly attempts: Map<string, Attempts> | undefined;
+  /**
+   * Where each further call of `decide` was answered first, by its nonce and attempt; see {@link answeredAt}. The call that
+   * used the nonce stands with its use, as nearly all do. Nobody asks a verifier.
+   */
+  readonly attempts: Map<string, Map<string, number>> | undefined;
   /** Every ALLOW by its hash: which nonce it used, and where its outcome lies. */
   readonly allows: Map<
     string,
@@ -161,13 +159,12 @@ export function applyReceipt(state: SequenceState, receipt: Receipt, hash: strin
  * is several, and each is found at once.
  */
 export function answeredAt(
-  { attempts }: SequenceState,
+  { nonces, attempts }: SequenceState,
   nonce: string,
   attempt: string,
 ): number | undefined {
-  const known = attempts?.get(nonce);
-  if (known === undefined) return undefined;
-  return known.attempt === attempt ? known.seq : known.others?.get(attempt);
+  const use = nonces.get(nonce);
+  return use?.attempt === attempt ? use.seq : attempts?.get(nonce)?.get(attempt);
 }
 
 /** The last word of each approver on a denial, by their keys. */
@@ -202,26 +199,27 @@ function applyDecision(state: SequenceState, receipt: DecisionReceipt, hash: str
   const { nonce, attempt, args_digest } = receipt;
   if (receipt.decision === "DENY") countDenial(state, receipt.ts_ms);
   if (nonce === undefined || args_digest === undefined) return;
-  if (state.attempts !== undefined && attempt !== undefined)
-    noteAttempt(state.attempts, nonce, attempt, receipt.seq);
-  const use = burnsNonce(receipt)
-    ? burnNonce(state, nonce, args_digest, receipt, hash)
+  const burns = burnsNonce(receipt);
+  const isNew =
+    state.attempts !== undefined &&
+    attempt !== undefined &&
+    answeredAt(state, nonce, attempt) === undefined;
+  if (isNew && !burns) noteAttempt(state.attempts, nonce, attempt, receipt.seq);
+  const use = burns
+    ? burnNonce(state, nonce, args_digest, receipt, hash, isNew ? attempt : undefined)
     : state.nonces.get(nonce);
   if (receipt.decision === "ALLOW" && use !== undefined) applyAllow(state, use, receipt, hash);
 }
 
 function noteAttempt(
-  attempts: Map<string, Attempts>,
+  attempts: Map<string, Map<string, number>>,
   nonce: string,
   attempt: string,
   seq: number,
 ): void {
   const known = attempts.get(nonce);
-  if (known === undefined) attempts.set(nonce, { attempt, seq });
-  else if (known.attempt !== attempt) {
-    known.others ??= new Map();
-    if (!known.others.has(attempt)) known.others.set(attempt, seq);
-  }
+  if (known === undefined) attempts.set(nonce, new Map([[attempt, seq]]));
+  else known.set(attempt, seq);
 }
 
 function burnNonce(
@@ -230,9 +228,14 @@ function burnNonce(
   args_digest: string,
   receipt: DecisionReceipt,
   hash: string,
+  attempt: string | undefined,
 ): NonceUse {
   const { seq, deny_code, rule = "" } = receipt;
-  const first = { hash, seq, call: callOf(receipt), args_digest, resumed: 0 };
+  const call = callOf(receipt);
+  const first: NonceUse =
+    attempt === undefined
+      ? { hash, seq, call, args_digest, resumed: 0 }
+      : { hash, seq, attempt, call, args_digest, resumed: 0 };
   const use: NonceUse = deny_code === undefined ? first : { ...first, deny_code, rule };
   state.nonces.set(nonce, use);
   if (deny_code === "APPROVAL_REQUIRED") state.awaiting.set(hash, use);

@@ -51,7 +51,8 @@ export interface PolicyBook {
   /** `ts_ms` of the newest record that was taken in: what is opened under it comes after it, whatever the clock says. */
   headMs(): number;
   /**
-   * Takes in what other gates of this log changed, once a second of this clock; `undefined` where nothing is to be read.
+   * Takes in what other gates of this log changed, once a second of this clock, and where that stands still every five
+   * seconds; `undefined` where nothing is to be read.
    * @throws GateError STORE_UNAVAILABLE.
    */
   follow(clock: number): Promise<void> | undefined;
@@ -59,6 +60,8 @@ export interface PolicyBook {
 
 /** How long a change through one gate may take, in milliseconds, to reach another gate of the same log. */
 const FOLLOW_MS = 1_000;
+/** The same where the gate's clock stands still, by one that never does. */
+const FOLLOW_ANYWAY_MS = 5_000;
 
 /** What a policy book is made of. */
 export interface PolicyBookParts {
@@ -117,6 +120,7 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
   const opens = new Set(parts.policies.map(({ id }) => id));
   let headMs = 0;
   let followed = parts.clock();
+  let followedAt = performance.now();
   let following: Promise<void> | undefined;
 
   async function hold(policies: readonly CompiledPolicy[]): Promise<void> {
@@ -156,6 +160,7 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
     try {
       await change(() => [], "active");
       followed = clock;
+      followedAt = performance.now();
     } finally {
       following = undefined;
     }
@@ -215,7 +220,8 @@ export async function openPolicyBook(parts: PolicyBookParts): Promise<PolicyBook
       }),
     headMs: () => headMs,
     follow(clock) {
-      if (Math.abs(clock - followed) < FOLLOW_MS) return following;
+      const isRecent = Math.abs(clock - followed) < FOLLOW_MS;
+      if (isRecent && performance.now() - followedAt < FOLLOW_ANYWAY_MS) return following;
       return (following ??= takeIn(clock));
     },
   };

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { sequenceLines } from "@stepgate/contract";
 import { compilePolicy } from "@stepgate/policy";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import {
   type CompiledPolicy,
   createGate,
@@ -367,6 +367,18 @@ describe("another gate of the same store", () => {
     await one.activate(v2);
     held.pass(-5_000);
     expect(said(await ask(two, "s", "c"))).toBe("ALLOW");
+  });
+
+  test("follows within five seconds where its clock stands still", async () => {
+    const store = memoryStore();
+    const one = await gateOn({ store, policies: [v2] });
+    const two = await gateOn({ store, policies: [v2], clock: heldClock().clock });
+    expect(said(await ask(two, "s", "a"))).toBe("ALLOW");
+    await one.withdraw(v2.digest);
+    const now = performance.now();
+    const time = vi.spyOn(performance, "now").mockReturnValue(now + 5_000);
+    onTestFinished(() => time.mockRestore());
+    expect(said(await ask(two, "s", "b"))).toBe("POLICY_UNAVAILABLE");
   });
 
   test("that does not hold what became active opens nothing, and goes on with what it holds", async () => {

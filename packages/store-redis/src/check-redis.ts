@@ -10,7 +10,7 @@ const TIMEOUT_MS = 5_000;
 
 /**
  * What the server and its settings can keep of a store's promises, and what not, for a store of the same `replicas` and
- * `durability`. Changes nothing there. @throws GateError STORE_UNAVAILABLE where it does not answer.
+ * `durability`. Changes nothing there. A server that cannot be asked is a finding too.
  */
 export async function checkRedis(
   client: RedisClient,
@@ -29,7 +29,8 @@ export async function checkRedis(
     });
     await session.close();
     return findings;
-  } catch (cause) {
-    throw unavailable(cause);
+  } catch (error) {
+    const { message } = unavailable(error);
+    return [{ check: "connection", level: "fault", message }];
   }
 }

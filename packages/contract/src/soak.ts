@@ -6,9 +6,7 @@ import {
   exportKeySet,
   type Gate,
   generateSigningKey,
-  importKeySet,
   type Store,
-  type VerifyOptions,
 } from "@stepgate/core";
 import { compilePolicy } from "@stepgate/policy";
 
@@ -46,7 +44,8 @@ export interface SoakReport {
   readonly samples: readonly SoakSample[];
   /** Denials and errors: of lawful calls, there must be none. */
   readonly violations: readonly string[];
-  readonly trust: VerifyOptions;
+  /** What the log is verified with. */
+  readonly keys: ReturnType<typeof exportKeySet>;
 }
 
 /** Each sequence is two calls, with their outcomes: five records. */
@@ -60,13 +59,13 @@ const DEADLINE_MS = 30_000;
 
 /** Runs it to its end; the store stays open. */
 export async function runSoak(soak: Soak): Promise<SoakReport> {
-  const { gate, trust } = await openSoakGate(soak.store);
+  const { gate, keys } = await openSoakGate(soak.store);
   const run = { ...soak, gate, began: performance.now(), begun: 0, done: 0 };
   const meter = startMeter(run);
   const violations: string[] = [];
   const lanes = Array.from({ length: soak.lanes }, () => lane(run, meter.latency, violations));
   await Promise.all(lanes);
-  return { samples: await meter.stop(), violations, trust };
+  return { samples: await meter.stop(), violations, keys };
 }
 
 interface Run extends Soak {
@@ -76,20 +75,21 @@ interface Run extends Soak {
   done: number;
 }
 
+/** Its policy, of which the order alone matters. */
+export const SOAK_POLICY = {
+  schema: "stepgate.policy/1",
+  id: "soak",
+  version: "1",
+  sequence: "work, end",
+  functions: { work: ["READ"], end: ["SEAL"] },
+} as const;
+
 async function openSoakGate(store: Store) {
-  const policy = compilePolicy({
-    schema: "stepgate.policy/1",
-    id: "soak",
-    version: "1",
-    sequence: "work, end",
-    functions: { work: ["READ"], end: ["SEAL"] },
-  });
+  const policies = [compilePolicy(SOAK_POLICY)];
   const signer = generateSigningKey();
   const saltKey = Buffer.alloc(32, 7);
-  const parts = { policies: [policy], store, signer, saltKey, deadlineMs: DEADLINE_MS };
-  const gate = await createGate(parts);
-  const trust = { keys: importKeySet(exportKeySet([signer])), policies: [policy] };
-  return { gate, trust };
+  const gate = await createGate({ policies, store, signer, saltKey, deadlineMs: DEADLINE_MS });
+  return { gate, keys: exportKeySet([signer]) };
 }
 
 /** Takes one sequence after the other, none before it is due. */

@@ -1,13 +1,20 @@
 /** The soak in small: every sequence is decided, samples are taken, what grows is told, and the log verifies. */
-import { memoryStore, verifyReceipts } from "@stepgate/core";
+import { importKeySet, memoryStore, verifyReceipts } from "@stepgate/core";
+import { compilePolicy } from "@stepgate/policy";
 import { expect, test } from "vitest";
-import { growthOf, RECORDS_A_SEQUENCE, runSoak, type SoakSample } from "../src/soak.ts";
+import {
+  growthOf,
+  RECORDS_A_SEQUENCE,
+  runSoak,
+  SOAK_POLICY,
+  type SoakSample,
+} from "../src/soak.ts";
 
 test("a thousand sequences through one gate are allowed, in samples, and the log verifies", async () => {
   const store = memoryStore();
   const heard: SoakSample[] = [];
   let collected = 0;
-  const { samples, violations, trust } = await runSoak({
+  const { samples, violations, keys } = await runSoak({
     store,
     sequences: 1_000,
     overMs: 600,
@@ -28,6 +35,7 @@ test("a thousand sequences through one gate are allowed, in samples, and the log
   }
   const lines = await Array.fromAsync(store.lines());
   expect(lines).toHaveLength(1 + 1_000 * RECORDS_A_SEQUENCE);
+  const trust = { keys: importKeySet(keys), policies: [compilePolicy(SOAK_POLICY)] };
   expect((await verifyReceipts(lines, trust)).result).toBe("sound");
 });
 

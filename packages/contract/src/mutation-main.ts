@@ -13,7 +13,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   decide: ["decide"],
   "canonical-json": ["canonical-json"],
   merkle: ["merkle"],
-  receipt: ["receipt", "published-vectors"],
+  receipt: ["receipt-shape", "published-vectors"],
   "verify-record": ["published-vectors", "verify"],
   "verify-chain": ["published-vectors", "verify"],
   "verify-batch": ["verify-batch", "published-vectors"],

@@ -26,13 +26,13 @@ export class JsonError extends Error {
   readonly path: string;
 
   /** Where a text is at fault, in UTF-16 units from its beginning. */
-  readonly offset?: number;
+  readonly offset: number | undefined;
 
   constructor(reason: string, path: string, offset?: number) {
     super(path === "" ? reason : `${path}: ${reason}`);
     this.reason = reason;
     this.path = path;
-    if (offset !== undefined) this.offset = offset;
+    this.offset = offset;
   }
 }
 
@@ -59,15 +59,17 @@ export function canonicalCopy(
   value: unknown,
   limits: JsonLimits = {},
 ): { readonly text: string; readonly copy: Json } {
-  const depthLimit = Math.min(limits.depth ?? MAX_DEPTH, MAX_DEPTH);
-  const walk: Walk = { limits, depthLimit, length: 0, keys: 0, path: [], copy: null };
+  const walk: Walk = {
+    maxBytes: limits.bytes ?? Infinity,
+    maxDepth: Math.min(limits.depth ?? MAX_DEPTH, MAX_DEPTH),
+    maxKeys: limits.keys ?? Infinity,
+    safeIntegers: limits.safeIntegers ?? false,
+    bytes: 0,
+    keys: 0,
+    path: [],
+    copy: null,
+  };
   const text = write(value, walk, 0);
-  if (
-    limits.bytes !== undefined &&
-    text.length * 3 > limits.bytes &&
-    utf8Length(text) > limits.bytes
-  )
-    throw tooLarge(walk);
   return { text, copy: walk.copy };
 }
 
@@ -79,10 +81,12 @@ export function canonicalString(text: string): string {
 }
 
 interface Walk {
-  readonly limits: JsonLimits;
-  readonly depthLimit: number;
-  /** UTF-16 units of the text so far: a huge value stops at its cap and not at its end. */
-  length: number;
+  readonly maxBytes: number;
+  readonly maxDepth: number;
+  readonly maxKeys: number;
+  readonly safeIntegers: boolean;
+  /** Of the text so far: a huge value stops at its cap and not at its end. */
+  bytes: number;
   keys: number;
   readonly path: (string | number)[];
   /** The copy of the value that was written last. */
@@ -92,15 +96,16 @@ interface Walk {
 function write(value: unknown, walk: Walk, depth: number): string {
   switch (typeof value) {
     case "string":
-      return leaf(value, writeString(value, walk), walk);
+      walk.copy = value;
+      return writeString(value, walk);
     case "number":
       return leaf(value === 0 ? 0 : value, writeNumber(value, walk), walk);
     case "boolean":
       return leaf(value, value ? "true" : "false", walk);
     case "object":
       if (value === null) return leaf(null, "null", walk);
-      if (depth >= walk.depthLimit)
-        throw refuse(`nested deeper than ${walk.depthLimit} levels, or a cycle`, walk);
+      if (depth >= walk.maxDepth)
+        throw refuse(`nested deeper than ${walk.maxDepth} levels, or a cycle`, walk);
       return Array.isArray(value)
         ? writeArray(value, walk, depth + 1)
         : writeObject(value, walk, depth + 1);
@@ -116,10 +121,14 @@ function leaf(copy: Json, text: string, walk: Walk): string {
 }
 
 function writeString(text: string, walk: Walk): string {
-  if (walk.limits.bytes !== undefined && text.length > walk.limits.bytes) throw tooLarge(walk);
+  // Before it is written what it takes at least: with its escapes it may be longer than any string can be.
+  const least = text.length + 2;
+  spend(least, walk);
   if (PLAIN.test(text)) return `"${text}"`;
   if (!text.isWellFormed()) throw refuse("a lone surrogate is not text", walk);
-  return JSON.stringify(text);
+  const literal = JSON.stringify(text);
+  spend(utf8Length(literal) - least, walk);
+  return literal;
 }
 
 function writeNumber(value: number, walk: Walk): string {
@@ -127,7 +136,7 @@ function writeNumber(value: number, walk: Walk): string {
   const text = `${value}`;
   // From 1e21 on the canonical text has an exponent and claims no exact integer.
   if (
-    walk.limits.safeIntegers &&
+    walk.safeIntegers &&
     Number.isInteger(value) &&
     !Number.isSafeInteger(value) &&
     !text.includes("e")
@@ -161,10 +170,8 @@ function writeObject(object: object, walk: Walk, depth: number): string {
   }
   const names = Object.keys(object);
   walk.keys += names.length;
-  if (walk.limits.keys !== undefined && walk.keys > walk.limits.keys) {
-    throw refuse(`more than ${walk.limits.keys} members`, walk);
-  }
-  if (!areSorted(names)) sortNames(names);
+  if (walk.keys > walk.maxKeys) throw refuse(`more than ${walk.maxKeys} members`, walk);
+  sortNames(names);
   // Braces, commas and colons.
   spend(Math.max(2, 2 * names.length + 1), walk);
   const copies: Record<string, Json> = {};
@@ -173,7 +180,6 @@ function writeObject(object: object, walk: Walk, depth: number): string {
     const name = names[i] as string;
     walk.path.push(name);
     const key = writeString(name, walk);
-    spend(key.length, walk);
     text += `${i === 0 ? "" : ","}${key}:${write((object as Record<string, unknown>)[name], walk, depth)}`;
     walk.path.pop();
     setMember(copies, name, walk.copy);
@@ -182,25 +188,16 @@ function writeObject(object: object, walk: Walk, depth: number): string {
   return `${text}}`;
 }
 
-/** Sorting what is sorted costs more than looking; records and their members mostly are. */
-function areSorted(names: readonly string[]): boolean {
-  for (let i = 1; i < names.length; i++)
-    if ((names[i - 1] as string) > (names[i] as string)) return false;
-  return true;
-}
-
 /** What is sorted by the platform is first copied, several times its size: few names are put in order where they are. */
 function sortNames(names: string[]): void {
-  if (names.length > 16) {
-    names.sort();
-    return;
-  }
-  for (let i = 1; i < names.length; i++) {
-    const name = names[i] as string;
-    let at = i;
-    for (; at > 0 && (names[at - 1] as string) > name; at--) names[at] = names[at - 1] as string;
-    names[at] = name;
-  }
+  if (names.length > 16) names.sort();
+  else
+    for (let i = 1; i < names.length; i++) {
+      const name = names[i] as string;
+      let at = i;
+      for (; at > 0 && (names[at - 1] as string) > name; at--) names[at] = names[at - 1] as string;
+      names[at] = name;
+    }
 }
 
 /** Defines a member of any name, `__proto__` too, as JSON means it. */
@@ -215,13 +212,9 @@ export function setMember(object: Record<string, Json>, name: string, value: Jso
   else object[name] = value;
 }
 
-function spend(units: number, walk: Walk): void {
-  walk.length += units;
-  if (walk.limits.bytes !== undefined && walk.length > walk.limits.bytes) throw tooLarge(walk);
-}
-
-function tooLarge(walk: Walk): JsonError {
-  return new JsonError(`larger than ${walk.limits.bytes} bytes`, "");
+function spend(bytes: number, walk: Walk): void {
+  walk.bytes += bytes;
+  if (walk.bytes > walk.maxBytes) throw new JsonError(`larger than ${walk.maxBytes} bytes`, "");
 }
 
 function refuse(reason: string, walk: Walk): JsonError {

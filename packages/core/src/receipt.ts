@@ -319,24 +319,5 @@ export function leafOf(recordHash: string): TreeHash {
 function literal(value: unknown): string {
   if (typeof value === "string") return canonicalString(value);
   if (typeof value === "number") return `${value}`;
-  return isBatchShaped(value) ? batchLiteral(value) : canonicalize(value);
-}
-
-/** The members of a batch and no others, each of its type. What is read is untrusted. */
-function isBatchShaped(value: unknown): value is Batch {
-  if (typeof value !== "object" || value === null || !("path" in value)) return false;
-  const { size, index, path, sig } = value as Partial<Record<keyof Batch, unknown>>;
-  return (
-    Object.keys(value).length === 4 &&
-    typeof size === "number" &&
-    typeof index === "number" &&
-    typeof sig === "string" &&
-    Array.isArray(path) &&
-    path.every((item) => typeof item === "string")
-  );
-}
-
-function batchLiteral({ size, index, path, sig }: Batch): string {
-  const items = path.map(canonicalString).join(",");
-  return `{"index":${index},"path":[${items}],"sig":${canonicalString(sig)},"size":${size}}`;
+  return canonicalize(value);
 }

@@ -1,11 +1,10 @@
 /** RFC 8785: one value, one text; what JSON cannot say is refused, never coerced. */
-import { isDeepStrictEqual } from "node:util";
 import canonicalizeOfNpm from "canonicalize";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { canonicalCopy, canonicalString, setMember } from "../src/canonical-json.ts";
 import { canonicalize, type Json, JsonError } from "../src/index.ts";
-import { anyJson, anyName, anyText } from "./json-arbitraries.ts";
+import { anyJson, anyText } from "./json-arbitraries.ts";
 import { hasVectors, readVector, vectorNames } from "./public-vectors.ts";
 
 describe("the public vectors of RFC 8785", () => {
@@ -32,65 +31,24 @@ describe("the public vectors of RFC 8785", () => {
       },
     );
   }
-
-  test.skipIf(!hasVectors("jcs/es6numbers10k.txt"))(
-    "10,000 numbers are written as ECMAScript prints them",
-    () => {
-      const wrong: string[] = [];
-      let compared = 0;
-      for (const line of readVector("jcs/es6numbers10k.txt").trimEnd().split("\n")) {
-        const [hex = "", expected] = line.split(",");
-        const number = Buffer.from(hex.padStart(16, "0"), "hex").readDoubleBE();
-        compared++;
-        if (canonicalize(number) !== expected) wrong.push(line);
-      }
-      expect({ compared, wrong }).toEqual({ compared: 10_000, wrong: [] });
-    },
-  );
-});
-
-describe("for every JSON value", () => {
-  test("the text is that of the npm package `canonicalize`", () => {
-    fc.assert(
-      fc.property(anyJson, (value) => {
-        expect(canonicalize(value)).toBe(canonicalizeOfNpm(value));
-      }),
-      { numRuns: 2_000 },
-    );
-  });
-
-  test("the text is JSON that says the same, and is its own canonical text", () => {
-    fc.assert(
-      fc.property(anyJson, (value) => {
-        const text = canonicalize(value);
-        expect(isDeepStrictEqual(JSON.parse(text), JSON.parse(JSON.stringify(value)))).toBe(true);
-        expect(canonicalize(JSON.parse(text))).toBe(text);
-      }),
-    );
-  });
-
-  test("the order in which members were set does not matter", () => {
-    const members = fc.uniqueArray(fc.tuple(anyName, anyJson), {
-      selector: ([name]) => name,
-      maxLength: 8,
-    });
-    fc.assert(
-      fc.property(members, fc.infiniteStream(fc.nat()), (list, randoms) => {
-        const shuffled = list
-          .map((member) => ({ member, rank: randoms.next().value as number }))
-          .sort((a, b) => a.rank - b.rank);
-        expect(canonicalize(Object.fromEntries(shuffled.map(({ member }) => member)))).toBe(
-          canonicalize(Object.fromEntries(list)),
-        );
-      }),
-    );
-  });
 });
 
 test("members are sorted by UTF-16 code units, not by code points and not as numbers", () => {
   expect(canonicalize({ "\ufb33": 1, "\u{1f600}": 2, "2": 3, "10": 4 })).toBe(
     '{"10":4,"2":3,"\u{1f600}":2,"\ufb33":1}',
   );
+});
+
+test("members are sorted, however many there are", () => {
+  for (const count of [2, 3, 15, 16, 17, 40]) {
+    const sorted = Array.from({ length: count }, (_, at) => `n${100 + at}`);
+    // 7 has no divisor in common with these counts.
+    const mixed = sorted.map((_, at) => sorted[(at * 7) % count] as string);
+    for (const names of [sorted, sorted.toReversed(), mixed])
+      expect(canonicalize(Object.fromEntries(names.map((name) => [name, 1])))).toBe(
+        `{${sorted.map((name) => `"${name}":1`).join(",")}}`,
+      );
+  }
 });
 
 test("`__proto__` is a member like any other", () => {
@@ -186,18 +144,6 @@ describe("the work that a value can cause is bounded", () => {
     expect(reads).toBeLessThan(256 * 1024);
   });
 
-  test("for a list within a list within a list: 64 objects that mean 2^64", () => {
-    let reads = 0;
-    let bomb: unknown = [];
-    // Half as deep as allowed, so that an unbounded walk ends within this test.
-    for (let i = 0; i < 20; i++)
-      bomb = new Proxy([bomb, bomb], {
-        get: (target, name, self) => (reads++, Reflect.get(target, name, self)),
-      });
-    expect(() => canonicalize(bomb, limits)).toThrow(JsonError);
-    expect(reads).toBeLessThan(2_000_000);
-  });
-
   test("and a value of exactly the cap is within it, however deep", () => {
     for (let depth = 1; depth < 60; depth++) {
       let value: unknown = 1;
@@ -209,19 +155,6 @@ describe("the work that a value can cause is bounded", () => {
 });
 
 describe("limits", () => {
-  test("bytes are those of the canonical UTF-8 text, whatever the characters", () => {
-    fc.assert(
-      fc.property(anyJson, (value) => {
-        const bytes = Buffer.byteLength(canonicalize(value));
-        expect(canonicalize(value, { bytes })).toBe(canonicalize(value));
-        expect(errorOf(() => canonicalize(value, { bytes: bytes - 1 })).message).toContain(
-          `larger than ${bytes - 1} bytes`,
-        );
-      }),
-      { numRuns: 500 },
-    );
-  });
-
   test("{} has depth 1, and what lies deeper than the limit is refused", () => {
     expect(canonicalize({}, { depth: 1 })).toBe("{}");
     expect(canonicalize([[1]], { depth: 2 })).toBe("[[1]]");
@@ -389,10 +322,22 @@ describe("what exceeds a cap on bytes is not read on", () => {
     expect(reads()).toBeGreaterThan(0);
   });
 
-  test("a list by its items, and an object by its names", () => {
-    const list = counting("x".repeat(50), numbered(10), true);
-    expect(() => canonicalize(list.members, { bytes: 11 + 2 * 52 })).toThrow(JsonError);
-    expect(list.reads()).toBe(3);
+  test.each([
+    ["plain", "x".repeat(50), 52],
+    ["escaped", "\n".repeat(10), 22],
+    ["of three bytes each", "€".repeat(10), 32],
+  ])("a list by its items, their characters %s", (_name, item, each) => {
+    for (const [bytes, read] of [
+      [11 + 2 * each, 3],
+      [11 + 2 * each - 1, 2],
+    ] as const) {
+      const { members, reads } = counting(item, numbered(10), true);
+      expect(() => canonicalize(members, { bytes })).toThrow(JsonError);
+      expect(reads()).toBe(read);
+    }
+  });
+
+  test("an object by its names", () => {
     const object = counting("", numbered(10, "x".repeat(50)), false);
     expect(() => canonicalize(object.members, { bytes: 21 + 2 * (53 + 2) })).toThrow(JsonError);
     expect(object.reads()).toBe(2);
@@ -401,6 +346,16 @@ describe("what exceeds a cap on bytes is not read on", () => {
   test("a text whose escaped form no string could hold", () => {
     expect(() => canonicalize("\u0001".repeat(2 ** 27), { bytes: 1_000 })).toThrow(JsonError);
   });
+});
+
+test("the cap on bytes is exact for a value of any kind", () => {
+  for (const value of [-12.5, true, false, null, "a", [], {}, [1, true], { a: null, b: [] }]) {
+    const text = JSON.stringify(value);
+    expect(canonicalize(value, { bytes: text.length })).toBe(text);
+    expect(errorOf(() => canonicalize(value, { bytes: text.length - 1 })).message).toContain(
+      "larger than",
+    );
+  }
 });
 
 test("the cap on bytes counts one, two, three and four of them where UTF-8 has as many", () => {

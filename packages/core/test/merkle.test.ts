@@ -4,6 +4,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   climb,
+  decodeHash,
+  encodeHash,
   isConsistent,
   merkleTree,
   nodeHash,
@@ -139,6 +141,8 @@ test("a proof that an earlier tree begins it is none where there is nothing to p
     expect(isConsistent({ ...two, size }, three, proof)).toBe(false);
     expect(isConsistent(two, { ...three, size }, proof)).toBe(false);
   }
+  // Half a leaf more than one, with a proof that would lead from the first leaf to the root.
+  expect(isConsistent({ ...one, size: 1.5 }, three, leaves(3))).toBe(false);
   // What would be a proof of sizes that stand the other way round.
   expect(isConsistent({ ...three, size: 4 }, { ...three, size: 3 }, [])).toBe(false);
   expect(isConsistent({ ...one, size: 2 }, { ...one, size: 1 }, [])).toBe(false);
@@ -156,6 +160,17 @@ test("a proof that an earlier tree begins it is none where there is nothing to p
 test("a leaf that is not there, and what is no hash, are named", () => {
   expect(() => merkleTree(leaves(2)).path(2)).toThrow("the tree has no leaf 2");
   expect(() => nodeHash("", "")).toThrow("a tree hash is 64 hex digits");
+});
+
+test("a hash in base64 is the same hash, and 32 bytes alone are one", () => {
+  for (const leaf of leaves(4)) {
+    expect(encodeHash(leaf)).toBe(Buffer.from(leaf, "hex").toString("base64"));
+    expect(decodeHash(encodeHash(leaf))).toBe(leaf);
+  }
+  for (const bad of ["", "0".repeat(62), "0".repeat(66), "g".repeat(64)])
+    expect(() => encodeHash(bad)).toThrow(new TypeError("a tree hash is 64 hex digits"));
+  for (const bad of ["", "AAAA", "?", Buffer.alloc(31).toString("base64")])
+    expect(decodeHash(bad)).toBeUndefined();
 });
 
 test("whoever hashes the nodes is told their level and their index in it, leaves being of level 0", () => {

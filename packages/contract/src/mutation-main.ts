@@ -14,7 +14,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "canonical-json": ["canonical-json"],
   merkle: ["merkle"],
   receipt: ["receipt-shape", "published-vectors"],
-  "verify-record": ["published-vectors", "verify"],
+  "verify-record": ["verify-record"],
   "verify-chain": ["published-vectors", "verify"],
   "verify-batch": ["verify-batch", "published-vectors"],
   "verify-log": ["verify-log", "published-vectors"],

@@ -1,18 +1,11 @@
 /** One line by itself: is it a record, in canonical form, and authentic under keys that are trusted? */
 import { equalText, hmacHex, type SecretKey } from "#platform";
-import { canonicalize, JsonError } from "./canonical-json.ts";
+import { canonicalize } from "./canonical-json.ts";
 import { sha256 } from "./digest.ts";
 import { type Fault, fault } from "./finding.ts";
 import { provesKey } from "./key-proof.ts";
 import type { KeySet, TrustedKey } from "./key-set.ts";
-import {
-  bodyText,
-  type BodyText,
-  inputOf,
-  lineOf,
-  RECEIPT_VERSION,
-  type Receipt,
-} from "./receipt.ts";
+import { inputOf, RECEIPT_VERSION, type Receipt } from "./receipt.ts";
 import { formFault } from "./receipt-form.ts";
 import { plainRecord } from "./receipt-scan.ts";
 import type { SignatureCheck } from "./signature-check.ts";
@@ -48,24 +41,34 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads one line, without its line feed. Never throws. */
 export function readLine(line: string | Uint8Array, evidence: Evidence): ReadLine {
-  const bytes = typeof line === "string" ? encoder.encode(line) : line;
-  const plain = bytes.length > MAX_LINE ? undefined : plainRecord(bytes);
-  if (plain === undefined) return readInFull(line, evidence);
+  const bytes = typeof line === "string" ? bytesOf(line) : line;
+  if (bytes === undefined) return { fault: NOT_UTF8 };
+  if (bytes.length > MAX_LINE)
+    return { fault: fault("UNREADABLE", `longer than ${MAX_LINE} bytes`) };
+  const plain = plainRecord(bytes);
+  if (plain === undefined) return readInFull(bytes, evidence);
   return judged(plain.members, `\0${RECEIPT_VERSION}\n${plain.body}`, undefined, evidence);
 }
 
+const NOT_UTF8 = fault("UNREADABLE", "not UTF-8");
+
+/** `undefined` for a text with half a character, which no file can hold. */
+function bytesOf(line: string): Uint8Array | undefined {
+  return line.isWellFormed() ? encoder.encode(line) : undefined;
+}
+
 /** Reads a line that is not written plainly: what it is, or what is wrong with it. */
-export function readInFull(line: string | Uint8Array, evidence: Evidence): ReadLine {
+export function readInFull(line: Uint8Array, evidence: Evidence): ReadLine {
   const text = decode(line);
   if (typeof text !== "string") return { fault: text };
   const members = parse(text);
   if (members === undefined) return { fault: fault("UNREADABLE", "not a JSON object") };
-  const body = bodyOf(members);
-  const spelling = spellingFault(text, members, body);
+  const preimage = preimageOf(members);
+  const spelling = spellingFault(text, members);
   const form = formFault(members);
-  if (form !== undefined || body === undefined)
-    return withFault(spelling ?? form, placeOf(members));
-  return judged(members, body.preimage, spelling, evidence);
+  if (form !== undefined || preimage === undefined)
+    return withFault(spelling ?? form, placeOf(members, preimage));
+  return judged(members, preimage, spelling, evidence);
 }
 
 /** A record in its form: is it authentic? */
@@ -86,14 +89,13 @@ function withFault(found: Fault | undefined, line: ReadLine): ReadLine {
   return found === undefined ? line : { ...line, fault: found };
 }
 
-function decode(line: string | Uint8Array): string | Fault {
+function decode(line: Uint8Array): string | Fault {
   if (line.length === 0) return fault("UNREADABLE", "an empty line");
-  if (line.length > MAX_LINE) return fault("UNREADABLE", `longer than ${MAX_LINE} bytes`);
   try {
-    const text = typeof line === "string" ? line : decoder.decode(line);
+    const text = decoder.decode(line);
     return text.startsWith("\ufeff") ? fault("UNREADABLE", "begins with a byte-order mark") : text;
   } catch {
-    return fault("UNREADABLE", "not UTF-8");
+    return NOT_UTF8;
   }
 }
 
@@ -108,54 +110,43 @@ function parse(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The body as the fixed shape writes it; `undefined` for what has no canonical form. */
-function bodyOf(members: Record<string, unknown>): BodyText | undefined {
-  return orUndefined(() => bodyText(members as unknown as Receipt));
-}
-
-function spellingFault(
-  text: string,
-  members: Record<string, unknown>,
-  body: BodyText | undefined,
-): Fault | undefined {
-  // The fixed shape leaves unknown members out, so that it equals the text only where there are none.
-  const line = body && orUndefined(() => lineOf(body, members as unknown as Receipt));
-  if (line === text || orUndefined(() => canonicalize(members)) === text) return undefined;
+function spellingFault(text: string, members: Record<string, unknown>): Fault | undefined {
+  if (canonicalText(members) === text) return undefined;
   const twice = duplicateMember(text);
   return twice === undefined
     ? fault("NOT_CANONICAL", "the line is not the canonical form of its record")
     : fault("DUPLICATE_MEMBER", `'${twice.slice(0, 64)}' stands twice`);
 }
 
-/** The place that a line claims whose form is not right: its identity is the hash of the body as it was parsed. */
-function placeOf(members: Record<string, unknown>): Pick<ReadLine, "place"> {
-  const { sequence_id, seq } = members;
-  if (
-    typeof sequence_id !== "string" ||
-    typeof seq !== "number" ||
-    !Number.isSafeInteger(seq) ||
-    seq < 0
-  )
-    return {};
-  const identity = orUndefined(() =>
-    sha256(`\0${RECEIPT_VERSION}\n${canonicalize(bodyMembers(members))}`),
-  );
-  return identity === undefined ? {} : { place: { sequence_id, seq, hash: identity } };
-}
-
-function bodyMembers(members: Record<string, unknown>): Record<string, unknown> {
+/** What the record's hash is of, as it was parsed. */
+function preimageOf(members: Record<string, unknown>): string | undefined {
   const { sig: _sig, batch: _batch, hmac_sig: _mac, ...body } = members;
-  return body;
+  const text = canonicalText(body);
+  return text && `\0${RECEIPT_VERSION}\n${text}`;
 }
 
-/** What a text cannot say in canonical form has none. */
-function orUndefined<T>(written: () => T): T | undefined {
+/** `undefined` for what no canonical text can say: half a character. */
+function canonicalText(members: Record<string, unknown>): string | undefined {
   try {
-    return written();
-  } catch (error) {
-    if (error instanceof JsonError) return undefined;
-    throw error;
+    return canonicalize(members);
+  } catch {
+    return undefined;
   }
+}
+
+/** The place that a line claims whose form is not right. */
+function placeOf(
+  members: Record<string, unknown>,
+  preimage: string | undefined,
+): Pick<ReadLine, "place"> {
+  const { sequence_id } = members;
+  const seq = members["seq"] as number;
+  return typeof sequence_id !== "string" ||
+    !Number.isSafeInteger(seq) ||
+    seq < 0 ||
+    preimage === undefined
+    ? {}
+    : { place: { sequence_id, seq, hash: sha256(preimage) } };
 }
 
 /** Every authenticator that can be checked must hold, and the required one must be there. */
@@ -171,7 +162,7 @@ function authenticityFault(
     return fault("WEAK_EVIDENCE", `carries no ${evidence.require} authenticator`);
   const key = isSigned ? evidence.keys.get(key_id) : undefined;
   if (isSigned && key === undefined) return fault("UNKNOWN_KEY", `key '${key_id}' is not trusted`);
-  const secret = hmac_sig === undefined ? undefined : evidence.hmacKeys.get(hmac_key_id);
+  const secret = evidence.hmacKeys.get(hmac_key_id);
   if (evidence.require === "hmac" && secret === undefined)
     return fault("UNKNOWN_KEY", `MAC key '${hmac_key_id}' is not known`);
   return (
@@ -192,10 +183,9 @@ function validityFault({ jwk }: TrustedKey, ts_ms: number, evidence: Evidence): 
   if (jwk.roles !== undefined) return fault("KEY_NOT_VALID", "a person's key signs no receipts");
   if (jwk.revoked_from !== undefined && !evidence.covers(jwk.revoked_from))
     return fault("KEY_NOT_VALID", "the key was revoked, and no older checkpoint covers the record");
-  if (jwk.nbf !== undefined && ts_ms < jwk.nbf * 1000)
-    return fault("KEY_NOT_VALID", "the key was not valid yet");
-  if (jwk.exp !== undefined && ts_ms >= jwk.exp * 1000)
-    return fault("KEY_NOT_VALID", "the key was not valid any more");
+  const { nbf = 0, exp = Infinity } = jwk;
+  if (ts_ms < nbf * 1000) return fault("KEY_NOT_VALID", "the key was not valid yet");
+  if (ts_ms >= exp * 1000) return fault("KEY_NOT_VALID", "the key was not valid any more");
   return undefined;
 }
 

@@ -15,7 +15,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   merkle: ["merkle"],
   receipt: ["receipt-shape", "published-vectors"],
   "verify-record": ["verify-record"],
-  "verify-chain": ["published-vectors", "verify"],
+  "verify-chain": ["verify-chain"],
   "verify-batch": ["verify-batch", "published-vectors"],
   "verify-log": ["verify-log", "published-vectors"],
   "verify-decision": ["verify", "verify-level-two"],

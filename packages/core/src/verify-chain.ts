@@ -134,7 +134,7 @@ function genesisOf(receipt: Receipt): string {
 }
 
 function linkFault(chain: Chain, receipt: Receipt): Fault | undefined {
-  if (receipt.seq > 0 && chain.prev !== undefined && receipt.prev !== chain.prev)
+  if (chain.prev !== undefined && receipt.prev !== chain.prev)
     return broken("prev is not the record before");
   if (receipt.ts_ms < chain.ts_ms) return broken("ts_ms is below the record before");
   if (receipt.sequence_id !== LOG_CHAIN && (receipt.kind === "open") !== (receipt.seq === 0))

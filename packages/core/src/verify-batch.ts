@@ -36,7 +36,7 @@ interface KnownBatch {
   /** The gate of its records. */
   readonly gate_id: string;
   /** The records that were seen of each sequence: one, or an `open` and the decision appended with it. */
-  readonly seats: Map<string, readonly Seat[]>;
+  readonly seats: Map<string, readonly [Seat, ...Seat[]]>;
 }
 
 type Seat = Pick<Batch, "index"> & Pick<BatchedRecord, "kind" | "seq">;
@@ -94,7 +94,7 @@ export function createBatchVerifier(
         ? batch
         : newBatch({ id: idOf(trusted, sig), trusted, sig, input, gate_id });
       for (const [place, node] of fresh) latest.nodes.set(place, node);
-      if (fresh.length > 0 || !verified) keep(latest, fresh.length);
+      keep(latest, fresh.length);
       return seat(latest, record, index);
     },
   };
@@ -120,7 +120,7 @@ function seat(batch: KnownBatch, record: BatchedRecord, index: number): string |
   // The tree has one record at an index: it is this very one again.
   else if (!seats.some((one) => one.index === index)) {
     const [other, ...more] = seats;
-    if (other === undefined || more.length > 0 || !(isOpening(other, own) || isOpening(own, other)))
+    if (more.length > 0 || !(isOpening(other, own) || isOpening(own, other)))
       return "a batch holds one record of a sequence, or its open and the decision after it";
     batch.seats.set(sequence_id, [other, own]);
   }

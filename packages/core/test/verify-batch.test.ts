@@ -12,12 +12,10 @@ import {
   receiptLine,
   recordHash,
   type SigningKey,
-  type TrustedKey,
   verifyReceipts,
 } from "../src/index.ts";
 import { merkleTree, nodeHash } from "../src/merkle.ts";
 import { type Batch, batchInput, leafOf } from "../src/receipt.ts";
-import { createBatchVerifier } from "../src/verify-batch.ts";
 import { REFUNDS } from "./policies.ts";
 
 type Batched = Receipt & { readonly batch: Batch };
@@ -290,61 +288,5 @@ describe("the make-up of a batch", () => {
       ["DUPLICATE_SEQ", 3],
       ["DUPLICATE_SEQ", 4],
     ]);
-  });
-});
-
-describe("what a verifier remembers", () => {
-  /** Notes each use of the key: what is remembered needs none. */
-  function counting(): { readonly trusted: TrustedKey; uses: number } {
-    const held = keys.get(key.keyId) as TrustedKey;
-    const counted = {
-      uses: 0,
-      trusted: {
-        jwk: held.jwk,
-        get key() {
-          counted.uses++;
-          return held.key;
-        },
-      },
-    };
-    return counted;
-  }
-  const at = (record: Receipt) => ({ ...record, hash: recordHash(record) });
-
-  test("a batch is verified once, however many of its records come, and other batches between", () => {
-    const counted = counting();
-    const batches = createBatchVerifier();
-    for (let i = 0; i < 6; i++)
-      for (const record of [file[i], others[i]] as readonly Batched[])
-        expect(batches.fault(at(record), record.batch, counted.trusted)).toBeUndefined();
-    expect(counted.uses).toBe(2);
-  });
-
-  test("what did not hold is looked at again, and what held does not vouch for it", () => {
-    const counted = counting();
-    const batches = createBatchVerifier();
-    const [record, sibling] = file as readonly [Batched, Batched];
-    expect(batches.fault(at(record), record.batch, counted.trusted)).toBeUndefined();
-    for (let i = 0; i < 3; i++)
-      expect(batches.fault(at(record), sibling.batch, counted.trusted)).toContain("not in a batch");
-    expect(counted.uses).toBe(4);
-  });
-
-  test("is bounded: the oldest batches are forgotten, and verified again", () => {
-    const counted = counting();
-    const batches = createBatchVerifier(2);
-    const rounds = 10;
-    const [first] = file as readonly [Batched];
-    for (let i = 0; i < rounds; i++) {
-      const leaf = leafOf(recordHash(first));
-      const tree = merkleTree([leaf, createHash("sha256").update(`${i}`).digest("hex")]);
-      const sig = ed25519(batchInput(first.log_id, 2, tree.root));
-      const batch = { size: 2, index: 0, path: tree.path(0), sig };
-      expect(batches.fault(at(first), batch, counted.trusted)).toBeUndefined();
-    }
-    expect(counted.uses).toBe(rounds);
-    expect(batches.fault(at(first), first.batch, counted.trusted)).toBeUndefined();
-    expect(batches.fault(at(first), first.batch, counted.trusted)).toBeUndefined();
-    expect(counted.uses).toBe(rounds + 1);
   });
 });

@@ -18,7 +18,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "verify-chain": ["verify-chain"],
   "verify-batch": ["batch-verifier"],
   "verify-log": ["log-check"],
-  "verify-decision": ["verify", "verify-level-two"],
+  "verify-decision": ["verify-decision"],
   verify: ["verify", "published-vectors"],
   "verify-lines": ["verify", "published-vectors"],
 };

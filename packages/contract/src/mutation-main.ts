@@ -19,8 +19,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "verify-batch": ["batch-verifier"],
   "verify-log": ["log-check"],
   "verify-decision": ["verify-decision"],
-  verify: ["verify", "published-vectors"],
-  "verify-lines": ["verify", "published-vectors"],
+  verify: ["verify-lines"],
+  "verify-lines": ["verify-lines"],
 };
 
 const SANDBOX = join(tmpdir(), `stepgate-mutation-${process.pid}`);

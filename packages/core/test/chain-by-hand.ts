@@ -7,7 +7,7 @@ import { checkSignature } from "../src/signature-check.ts";
 import { type Chain, type ChainEvidence, followRecord, newChain } from "../src/verify-chain.ts";
 
 /** Under this policy these chains are opened. */
-export const PINNED = {
+const PINNED = {
   policy_id: "p",
   policy_version: "1",
   policy_digest: "digest of p",

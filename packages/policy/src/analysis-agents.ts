@@ -1,5 +1,5 @@
 /** Which agents there are to tell apart: no agent, and one name for each set of patterns that some name matches. */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core/compiler";
 import { matchesPattern } from "./agent-pattern.ts";
 import { forbiddenAgents, readForm } from "./analysis-form.ts";
 

@@ -1,5 +1,5 @@
 /** Limits on calls that leave a part of the order out of reach: `execution{1,5}` where only three calls are allowed. */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core/compiler";
 import { limitRemovals, withLimits } from "./analysis-cause.ts";
 import { callText, type PolicyCall } from "./analysis-calls.ts";
 import { example, type PolicyFinding } from "./analysis-finding.ts";

@@ -4,7 +4,7 @@ import type {
   CompiledConditions,
   CompiledFunction,
   CompiledPolicy,
-} from "@stepgate/core";
+} from "@stepgate/core/compiler";
 import { type ConditionTexts, conditionTexts, readForm } from "./analysis-form.ts";
 
 /** A call as a request makes it, arguments aside. */

@@ -1,5 +1,5 @@
 /** Which item of a policy a finding comes from: the first without which it would not hold. */
-import type { CompiledConditions, CompiledPolicy } from "@stepgate/core";
+import type { CompiledConditions, CompiledPolicy } from "@stepgate/core/compiler";
 import type { Path } from "./finding.ts";
 
 /** A part of a policy that takes something away, and the policy without it. */

@@ -1,5 +1,9 @@
 /** Reads from a policy's normal form what its compiled tables no longer show: the text of conditions, the patterns of `forbid`. */
-import { type CompiledConditions, type CompiledPolicy, parseStrictJson } from "@stepgate/core";
+import {
+  type CompiledConditions,
+  type CompiledPolicy,
+  parseStrictJson,
+} from "@stepgate/core/compiler";
 
 /** What arguments decide about a call: each rule that can refuse it, with the text it was written as. */
 export type ConditionTexts = ReadonlyMap<string, string>;

@@ -2,7 +2,7 @@
  * A policy, or two beside each other, as a machine that takes calls: what each call stands for, and what has to be
  * remembered of earlier ones. Built for one agent.
  */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core/compiler";
 import {
   type CallCandidate,
   type CallCheck,

@@ -1,6 +1,5 @@
 /** The step order as analysis walks it: the policy's automaton, with states merged that nothing tells apart. */
-import { hash } from "node:crypto";
-import type { CompiledPolicy } from "@stepgate/core";
+import { type CompiledPolicy, sha256Hex } from "@stepgate/core/compiler";
 
 /** A sealed sequence, as a state beside those of the automaton. */
 export const SEALED = -1;
@@ -55,12 +54,12 @@ interface Table {
 }
 
 function mergeRows(next: Int32Array, accepting: Uint8Array, stepCount: number): Table {
-  const rowOf = (state: number): Buffer =>
-    Buffer.from(next.buffer, next.byteOffset + state * stepCount * 4, stepCount * 4);
+  const rowOf = (state: number): Uint8Array =>
+    new Uint8Array(next.buffer, next.byteOffset + state * stepCount * 4, stepCount * 4);
   const alike = new Map<string, number>();
   const kept: number[] = [];
   const merged = Int32Array.from(accepting, (accepts, state) => {
-    const key = `${accepts} ${hash("sha256", rowOf(state), "base64")}`;
+    const key = `${accepts} ${sha256Hex(rowOf(state))}`;
     const known = alike.get(key);
     if (known !== undefined) return known;
     alike.set(key, kept.length);

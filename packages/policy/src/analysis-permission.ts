@@ -4,7 +4,7 @@ import type {
   CompiledConditions,
   CompiledForbid,
   CompiledPolicy,
-} from "@stepgate/core";
+} from "@stepgate/core/compiler";
 import { type CallMembers, type CallRefusal, type Place, standingOn } from "./analysis-calls.ts";
 
 /** Nothing, where the agent may do it. */

@@ -1,5 +1,5 @@
 /** Which parts of a policy can ever come into play: steps, functions, tools, constraints, the end; for whatever agent. */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core/compiler";
 import { callText, type PolicyCall } from "./analysis-calls.ts";
 import { callsAs } from "./analysis-finding.ts";
 import { buildSpace, readingWork, type Space, treatmentOf } from "./analysis-model.ts";

@@ -1,5 +1,5 @@
 /** Says what a policy can never do, exactly for everything but arguments, each with a shortest example. */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core/compiler";
 import { type AgentClasses, agentClasses } from "./analysis-agents.ts";
 import { budgetFindings } from "./analysis-budget.ts";
 import { causeOf } from "./analysis-cause.ts";

@@ -1,5 +1,5 @@
 /** Defaults of arguments: a value that a schema fills in by itself need not be grounded (policy.md, grounded). */
-import { canonicalize, type Json } from "@stepgate/core";
+import { canonicalize, type Json } from "@stepgate/core/compiler";
 import { schemaDefaults } from "./json-schema-members.ts";
 import type { NormalForm } from "./normal-form.ts";
 import type { ArgumentSchema } from "./policy-document.ts";

@@ -1,5 +1,5 @@
 /** `when` and every other condition: CEL text to a function of the call, or what is wrong with it and where. */
-import type { Condition } from "@stepgate/core";
+import type { Condition } from "@stepgate/core/compiler";
 import { readCel } from "./cel-check.ts";
 import { type Patterns, planCel } from "./cel-engine.ts";
 import {

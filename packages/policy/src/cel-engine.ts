@@ -17,7 +17,7 @@ import {
   mapType,
   plan,
 } from "@bufbuild/cel";
-import type { Scope } from "@stepgate/core";
+import type { Scope } from "@stepgate/core/compiler";
 import { type CelComprehension, type CelNode, childrenOf, countNodes } from "./cel-syntax.ts";
 import { celMapOf } from "./cel-values.ts";
 import { compilePattern, type LinearPattern } from "./linear-pattern.ts";

@@ -3,7 +3,7 @@
  * an object with `$typeName` for a protobuf message, asks objects for `constructor`, and finds no member that is null.
  */
 import { type CelList, type CelMap, type CelValue, isCelList, isCelMap } from "@bufbuild/cel";
-import type { Json, JsonObject } from "@stepgate/core";
+import type { Json, JsonObject } from "@stepgate/core/compiler";
 
 /** A JSON object as a map whose keys are the object's own members, whatever their names. */
 export function celMapOf(object: JsonObject): CelMap {

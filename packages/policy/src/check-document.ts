@@ -1,5 +1,5 @@
 /** A plain value to a compiled policy, or every fault that could be found in it. */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core/compiler";
 import type { PolicyFinding } from "./analysis-finding.ts";
 import { compile } from "./compile.ts";
 import { type ConditionCompiler, createConditionCompiler } from "./condition-compiler.ts";

@@ -5,7 +5,7 @@ import {
   type Condition,
   type Json,
   toDecimal,
-} from "@stepgate/core";
+} from "@stepgate/core/compiler";
 import { byCodeUnit, sortedEntries } from "./code-unit-order.ts";
 import type { ConditionCompiler } from "./condition-compiler.ts";
 import { compileGrounding } from "./grounding.ts";

@@ -1,5 +1,4 @@
 /** A checked contract to the tables that the gate decides by. */
-import { createHash } from "node:crypto";
 import {
   type Automaton,
   canonicalize,
@@ -9,7 +8,8 @@ import {
   type CompiledFunction,
   type CompiledPolicy,
   type CompiledTool,
-} from "@stepgate/core";
+  sha256Hex,
+} from "@stepgate/core/compiler";
 import { matchesPattern } from "./agent-pattern.ts";
 import { argumentDefaults } from "./argument-defaults.ts";
 import { sortedEntries } from "./code-unit-order.ts";
@@ -58,7 +58,7 @@ export function compile(
 
 /** The identity of a contract: `sha256:` and 64 hex digits over the canonical text of its normal form. */
 function policyDigest(normalFormText: string): string {
-  return `sha256:${createHash("sha256").update(`stepgate.policy/1\n${normalFormText}`).digest("hex")}`;
+  return `sha256:${sha256Hex(`stepgate.policy/1\n${normalFormText}`)}`;
 }
 
 function pairsOf({ tools }: NormalForm): ReadonlySet<string> {

@@ -1,5 +1,5 @@
 /** Compiles each CEL text and each JSON Schema of one document once, for the checks and for the tables alike. */
-import type { Condition } from "@stepgate/core";
+import type { Condition } from "@stepgate/core/compiler";
 import { compileCel } from "./cel-condition.ts";
 import type { Finding } from "./finding.ts";
 import { type ArgumentCheck, compileJsonSchema } from "./json-schema.ts";

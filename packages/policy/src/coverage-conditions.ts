@@ -5,7 +5,7 @@ import type {
   CompiledPolicy,
   CompiledTool,
   DenyCode,
-} from "@stepgate/core";
+} from "@stepgate/core/compiler";
 import type { DecidedCall } from "./coverage.ts";
 
 /** One outcome that a condition can have. */

@@ -1,5 +1,5 @@
 /** The transitions of a policy's order that some call can take. */
-import type { CompiledFunction, CompiledPolicy } from "@stepgate/core";
+import type { CompiledFunction, CompiledPolicy } from "@stepgate/core/compiler";
 
 /** A step that is admissible in a state, after a shortest run. */
 interface Transition {

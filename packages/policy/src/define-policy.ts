@@ -1,5 +1,5 @@
 /** A policy in TypeScript: the same language, with names that the compiler checks. */
-import type { CompiledPolicy, DenyCode } from "@stepgate/core";
+import type { CompiledPolicy, DenyCode } from "@stepgate/core/compiler";
 import type { GroundingMatch } from "./grounding.ts";
 import { compilePolicy } from "./parse-policy.ts";
 import type {

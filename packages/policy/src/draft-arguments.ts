@@ -1,5 +1,5 @@
 /** The arguments of a tool for a first policy: its schema as the language takes it, and a sample that fits. */
-import type { Json, JsonObject } from "@stepgate/core";
+import type { Json, JsonObject } from "@stepgate/core/compiler";
 import { compileJsonSchema } from "./json-schema.ts";
 import { isArray, isObject, ownMember } from "./json-schema-members.ts";
 import { rewriteSchema, type SchemaNote } from "./json-schema-rewrite.ts";

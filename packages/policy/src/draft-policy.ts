@@ -1,5 +1,5 @@
 /** A first policy from the tools of an agent, for people to read and go on from: every guess says that it is one. */
-import type { JsonObject } from "@stepgate/core";
+import type { JsonObject } from "@stepgate/core/compiler";
 import { draftArguments, type DraftedArguments } from "./draft-arguments.ts";
 import { guess, type GuessedTool, type ToolGroup } from "./draft-guesses.ts";
 import { draftTests } from "./draft-tests.ts";

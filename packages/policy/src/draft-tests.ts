@@ -1,5 +1,5 @@
 /** The first tests of a drafted policy: a run that is allowed, and what is refused. */
-import type { JsonObject } from "@stepgate/core";
+import type { JsonObject } from "@stepgate/core/compiler";
 import type { ToolGroup } from "./draft-guesses.ts";
 import type { DraftedTool, PolicyDraft } from "./draft-policy.ts";
 

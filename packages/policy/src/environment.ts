@@ -1,5 +1,5 @@
 /** Level 0: a policy from two environment variables, the order and the action map. */
-import { type CompiledPolicy, JsonError, parseStrictJson } from "@stepgate/core";
+import { type CompiledPolicy, JsonError, parseStrictJson } from "@stepgate/core/compiler";
 import { compilePolicy } from "./parse-policy.ts";
 import { PolicyError, type PolicyIssue } from "./policy-error.ts";
 import { STEP_NAME } from "./sequence-grammar.ts";

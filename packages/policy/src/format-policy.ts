@@ -1,6 +1,6 @@
 /** One layout for the text of a policy: what `stepgate fmt` writes. */
 import { isDeepStrictEqual } from "node:util";
-import { JsonError, parseStrictJson } from "@stepgate/core";
+import { JsonError, parseStrictJson } from "@stepgate/core/compiler";
 import { tieComments } from "./layout-comments.ts";
 import { layoutJson } from "./layout-json.ts";
 import { type Comment, layoutTree, type LayoutValue } from "./layout-tree.ts";

@@ -1,5 +1,5 @@
 /** A source of grounding: what a text or a list contains, read once for each kind of value that is looked for in it. */
-import type { Json, JsonObject } from "@stepgate/core";
+import type { Json, JsonObject } from "@stepgate/core/compiler";
 import { daysIn, hasDay, wholeDay } from "./grounding-dates.ts";
 import { pathTokensOf, readText, readWords, type Text, tokensOf } from "./grounding-text.ts";
 import {

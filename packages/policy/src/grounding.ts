@@ -5,7 +5,7 @@ import {
   type Json,
   type JsonObject,
   type Scope,
-} from "@stepgate/core";
+} from "@stepgate/core/compiler";
 import { type Finding, type Path, pathText } from "./finding.ts";
 import { contextSource, type GroundingSource, leafSource, textSource } from "./grounding-source.ts";
 import { type GroundedValue, readValue } from "./grounding-values.ts";

@@ -18,11 +18,11 @@ export { formatPolicy } from "./format-policy.ts";
 export type { GroundingEntry, GroundingMatch, GroundingOrigin } from "./grounding.ts";
 export { learnPolicy, type LearnOptions } from "./learn-policy.ts";
 export type { RecordedCall, RecordedRun } from "./learn-runs.ts";
+export { loadPolicy } from "./load-policy.ts";
 export { locateRule, locateStep } from "./locate-rule.ts";
 export {
   checkPolicy,
   compilePolicy,
-  loadPolicy,
   parsePolicy,
   type ParseOptions,
   type PolicyCheck,

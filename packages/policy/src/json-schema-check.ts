@@ -1,5 +1,5 @@
 /** The faults of a JSON Schema that can be told without compiling it, all of them, each with its way out. */
-import type { Json, JsonObject } from "@stepgate/core";
+import type { Json, JsonObject } from "@stepgate/core/compiler";
 import type { Finding, Path } from "./finding.ts";
 import { DRAFT, type Keyword, KEYWORDS, REFUSED, TYPES } from "./json-schema-keywords.ts";
 import { isArray, isObject, ownMember, pointerParts } from "./json-schema-members.ts";

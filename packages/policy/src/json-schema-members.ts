@@ -1,5 +1,5 @@
 /** What a JSON Schema says about the members of the arguments: their names, their schemas, their defaults. */
-import type { Json, JsonObject } from "@stepgate/core";
+import type { Json, JsonObject } from "@stepgate/core/compiler";
 
 /** A place in a schema, with the whole that its `$ref` point into. */
 export interface JsonSchemaNode {

@@ -1,5 +1,5 @@
 /** The JSON Schema of a tool as it comes, to one that strictness accepts, with a note of everything that changed. */
-import { canonicalize, type Json, type JsonObject, parseStrictJson } from "@stepgate/core";
+import { canonicalize, type Json, type JsonObject, parseStrictJson } from "@stepgate/core/compiler";
 import type { Path } from "./finding.ts";
 import { compileJsonSchema, type SchemaIssue } from "./json-schema.ts";
 import { applies, childSchemas, pointerOf, typesOf } from "./json-schema-check.ts";

@@ -1,5 +1,5 @@
 /** The arguments of what the runs call: their schema, and what is required of each value. */
-import type { Json, JsonObject } from "@stepgate/core";
+import type { Json, JsonObject } from "@stepgate/core/compiler";
 import { draftArguments } from "./draft-arguments.ts";
 import { compileJsonSchema } from "./json-schema.ts";
 import { isArray, isObject, ownMember } from "./json-schema-members.ts";

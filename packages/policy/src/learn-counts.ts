@@ -1,5 +1,5 @@
 /** Counts over the values of an argument, which is all that is learned by; and how people are told. */
-import type { Json, JsonObject } from "@stepgate/core";
+import type { Json, JsonObject } from "@stepgate/core/compiler";
 
 /** A value as a call of some run gave it, with the context that the call had. */
 export interface ArgumentUse {

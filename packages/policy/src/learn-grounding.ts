@@ -1,5 +1,5 @@
 /** Whether the values of an argument came from the context, or are some few that came back. */
-import type { Json } from "@stepgate/core";
+import type { Json } from "@stepgate/core/compiler";
 import { compileGrounding, type GroundingOrigin, groundingFindings } from "./grounding.ts";
 import { readValue } from "./grounding-values.ts";
 import { type ArgumentUse, count, distinct, isClosed, recurrenceText } from "./learn-counts.ts";

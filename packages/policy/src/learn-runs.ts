@@ -1,5 +1,5 @@
 /** Recorded runs as one learns from them: who was called, in which step, with what, and in how many of the runs. */
-import type { JsonObject } from "@stepgate/core";
+import type { JsonObject } from "@stepgate/core/compiler";
 import { actionOf, isRead, unused } from "./draft-guesses.ts";
 import type { ToolDescription } from "./tool-list.ts";
 

@@ -1,5 +1,5 @@
 /** The JSON Schema of values that were seen, for what comes without one: their types, and the members that they have. */
-import type { Json, JsonObject } from "@stepgate/core";
+import type { Json, JsonObject } from "@stepgate/core/compiler";
 import { isArray, isObject, ownMember } from "./json-schema-members.ts";
 import { FORBIDDEN_KEYS } from "./source-document.ts";
 

@@ -1,5 +1,5 @@
 /** What the values of one argument let one require of it: that they come from the context, are some of few, or have a form. */
-import type { Json } from "@stepgate/core";
+import type { Json } from "@stepgate/core/compiler";
 import { isArray, isObject } from "./json-schema-members.ts";
 import {
   type ArgumentUse,

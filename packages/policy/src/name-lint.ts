@@ -1,5 +1,5 @@
 /** Names in `constraints` and `forbid` that nothing defines: what they say holds anyway, and hardly means it. */
-import type { CallSelector } from "@stepgate/core";
+import type { CallSelector } from "@stepgate/core/compiler";
 import type { Lint, Path } from "./finding.ts";
 import type { PolicyDocument } from "./policy-document.ts";
 import { callSelector, SELECTOR_MEMBERS } from "./selector.ts";

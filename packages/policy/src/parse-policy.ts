@@ -1,6 +1,5 @@
-/** The ways in: text, a file or a plain value to a compiled policy, or one error with every fault. */
-import { readFile } from "node:fs/promises";
-import { canonicalCopy, type CompiledPolicy, JsonError } from "@stepgate/core";
+/** The ways in: text or a plain value to a compiled policy, or one error with every fault. */
+import { canonicalCopy, type CompiledPolicy, JsonError } from "@stepgate/core/compiler";
 import { analyse, analyseErrors } from "./analysis.ts";
 import type { PolicyFinding } from "./analysis-finding.ts";
 import { type Analysis, checkDocument, type Checked, MAX_FAULTS } from "./check-document.ts";
@@ -33,11 +32,6 @@ export function parsePolicy(text: string, options: ParseOptions = {}): CompiledP
   const { policy, issues } = check(text, options, analyseErrors);
   if (policy === undefined) throw new PolicyError(issues, options);
   return policy;
-}
-
-/** Reads a file and parses it. @throws PolicyError for what is in it; the file system's own errors pass through. */
-export async function loadPolicy(path: string | URL): Promise<CompiledPolicy> {
-  return parsePolicy(await readFile(path, "utf8"), { file: String(path) });
 }
 
 /** Checks and compiles a policy that is a plain value. @throws PolicyError with every fault, by its path. */

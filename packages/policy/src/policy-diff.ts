@@ -1,5 +1,5 @@
 /** What changes between two policies: each call that is newly allowed or newly denied, with a shortest trace that shows it. */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core/compiler";
 import { agentClasses } from "./analysis-agents.ts";
 import { type CallRefusal, callText, type PolicyCall } from "./analysis-calls.ts";
 import { callsAs } from "./analysis-finding.ts";

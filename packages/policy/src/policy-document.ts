@@ -1,5 +1,5 @@
 /** A policy document as TypeScript sees it: the policy as it is written, short forms and all. */
-import type { DenyCode } from "@stepgate/core";
+import type { DenyCode } from "@stepgate/core/compiler";
 import type { GroundingEntry } from "./grounding.ts";
 
 /** A policy as it is written (policy.md). */

@@ -1,5 +1,5 @@
 /** What is wrong with a policy, and where: one issue for each fault, all of them in one error. */
-import { GateError } from "@stepgate/core";
+import { GateError } from "@stepgate/core/compiler";
 import type { AnalysisCode, PolicyFinding } from "./analysis-finding.ts";
 import type { LintCode } from "./finding.ts";
 

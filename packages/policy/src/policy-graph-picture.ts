@@ -1,5 +1,5 @@
 /** What a picture of a policy shows: its steps, which may follow which, how often each comes, and where a run ends. */
-import type { CompiledConstraint, CompiledPolicy } from "@stepgate/core";
+import type { CompiledConstraint, CompiledPolicy } from "@stepgate/core/compiler";
 import { readForm } from "./analysis-form.ts";
 import { type Order, orderOf, reducedOrder, stepFrom } from "./analysis-order.ts";
 import { type Loop, splitLoops } from "./policy-graph-loops.ts";

@@ -1,5 +1,5 @@
 /** A policy's order as a picture: what may follow what, how often, where it ends, and what each step permits. */
-import type { CompiledPolicy } from "@stepgate/core";
+import type { CompiledPolicy } from "@stepgate/core/compiler";
 import { drawAscii } from "./policy-graph-ascii.ts";
 import { drawMermaid } from "./policy-graph-mermaid.ts";
 import { pictureOf } from "./policy-graph-picture.ts";

@@ -1,5 +1,5 @@
 /** How a policy picks calls: a bare name is a function, else one of `{ function | step | action | tool: name }`. */
-import type { CallSelector } from "@stepgate/core";
+import type { CallSelector } from "@stepgate/core/compiler";
 import type { SelectorEntry } from "./policy-document.ts";
 
 /** The member that a selector looks at, and the name that it looks for. */

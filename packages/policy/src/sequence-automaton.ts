@@ -1,5 +1,5 @@
 /** The step order as a table: Glushkov's positions, then the subset construction, both stopped at a cap before they can grow. */
-import type { Automaton } from "@stepgate/core";
+import type { Automaton } from "@stepgate/core/compiler";
 import type { Repeat, Sequence } from "./sequence-grammar.ts";
 
 /** Reachable subsets, the start included, not minimised. */
@@ -284,8 +284,11 @@ function withoutRepeats(sorted: Int32Array): Int32Array {
 /** A set of numbers as a key that no other set has; most sets hold one. */
 function keyOf(sorted: Int32Array): string | number {
   if (sorted.length === 1) return sorted[0] ?? END;
-  return Buffer.from(sorted.buffer, sorted.byteOffset, sorted.byteLength).toString("latin1");
+  return latin1.decode(sorted);
 }
+
+/** Gives each byte a character of its own. */
+const latin1 = new TextDecoder("latin1");
 
 function table(rows: readonly Row[], stepCount: number): Automaton {
   const next = new Int32Array(rows.length * stepCount).fill(-1);

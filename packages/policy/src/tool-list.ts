@@ -1,5 +1,5 @@
 /** The tools of an agent as frameworks print them: what `init --from` and `learn --tools` read. */
-import { JsonError, type JsonObject, parseStrictJson } from "@stepgate/core";
+import { JsonError, type JsonObject, parseStrictJson } from "@stepgate/core/compiler";
 import type { Finding, Path } from "./finding.ts";
 import { isObject } from "./json-schema-members.ts";
 import { toIssues } from "./parse-policy.ts";

@@ -1,7 +1,14 @@
 /** `args`: a JSON Schema to a check of the arguments, or what is wrong with it and how to put it right. */
-import { canonicalCopy, canonicalize, type Json, JsonError, type JsonObject } from "@stepgate/core";
+import {
+  canonicalCopy,
+  canonicalize,
+  type Json,
+  JsonError,
+  type JsonObject,
+} from "@stepgate/core/compiler";
 import { type ErrorObject, type KeywordCxt, type ValidateFunction } from "ajv";
 import { _, Ajv2020 } from "ajv/dist/2020.js";
+import { withGeneratedCode } from "#generated-code";
 import { isMultipleOf } from "./decimal-multiple.ts";
 import type { Finding, Path } from "./finding.ts";
 import { pointerOf, schemaFaults } from "./json-schema-check.ts";
@@ -41,7 +48,8 @@ export function compileJsonSchema(
   const faults = schemaFaults(copy);
   if (faults.length > 0 || !(typeof copy === "boolean" || isObject(copy)))
     return { issues: faults.map(issue) };
-  return compile(copy);
+  const sound = copy;
+  return withGeneratedCode(() => compile(sound));
 }
 
 function issue(finding: Finding): SchemaIssue {

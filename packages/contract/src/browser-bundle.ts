@@ -24,10 +24,19 @@ export async function bundleForBrowser(entry: string, global?: string): Promise<
   return script.code;
 }
 
-/** What only Node has, outside of comments and texts. */
+/** What only Node has, outside of comments and texts, and of lines that ask by `typeof` whether it is there. */
 function foreignNames(code: string): readonly string[] {
-  const bare = code.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$|"(?:[^"\\\n]|\\.)*"/gm, "");
+  const bare = code.replaceAll(
+    /\/\*[\s\S]*?\*\/|^\s*\/\/.*$|"(?:[^"\\\n]|\\.)*"|`(?:[^`$\\]|\\.)*`/gm,
+    "",
+  );
   const specifiers = [...code.matchAll(/["'`](node:[\w/]+)["'`]/g)].map(([, found = ""]) => found);
-  const globals = [...bare.matchAll(/(?<![.\w$])(?:Buffer|process|require|__dirname)\b(?!:)/g)];
-  return [...new Set([...specifiers, ...globals.map(([found]) => found)])];
+  const globals = bare
+    .split("\n")
+    .flatMap((line) =>
+      [...line.matchAll(/(?<![.\w$])(?:Buffer|process|require|__dirname)\b(?!:)/g)]
+        .map(([found]) => found)
+        .filter((found) => !line.includes(`typeof ${found}`)),
+    );
+  return [...new Set([...specifiers, ...globals])];
 }

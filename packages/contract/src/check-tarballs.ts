@@ -3,20 +3,24 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkPackedVerifier } from "./packed-verifier.ts";
+import { checkPackedCompiler, checkPackedVerifier } from "./packed-verifier.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const tarballs = mkdtempSync(join(tmpdir(), "stepgate-packages-"));
 try {
+  const packed = new Map<string, string>();
   for (const folder of publishedFolders()) {
     const tarball = pack(folder);
+    packed.set(folder, tarball);
     run("publint", ["run", "--strict", tarball]);
     run("attw", ["--profile", "esm-only", tarball]);
     console.log(`${folder}: publint and attw accept it`);
-    if (folder !== "core") continue;
-    await checkPackedVerifier(tarball, run);
-    console.log(`${folder}: its verifier is for browsers`);
   }
+  const [core = "", policy = ""] = ["core", "policy"].map((folder) => packed.get(folder));
+  await checkPackedVerifier(core, run);
+  console.log("core: its verifier is for browsers");
+  await checkPackedCompiler(core, policy, run);
+  console.log("policy: its compiler is for browsers");
 } finally {
   rmSync(tarballs, { recursive: true });
 }

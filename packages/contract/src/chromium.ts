@@ -43,7 +43,7 @@ export interface Pages {
   close(): Promise<void>;
 }
 
-/** Serves these files, by their ending as what they are; `/` is an empty page. */
+/** Serves these files, by their ending as what they are; `/` is an empty page that runs these scripts and no text as code. */
 export async function servePages(
   files: Readonly<Record<string, string | Uint8Array>>,
 ): Promise<Pages> {
@@ -51,7 +51,8 @@ export async function servePages(
     const path = request.url ?? "/";
     const body = path === "/" ? "<!doctype html><title>Stepgate</title>" : files[path];
     const type = TYPES[/\.\w+$/.exec(path)?.[0] ?? ""] ?? "text/html; charset=utf-8";
-    response.writeHead(body === undefined ? 404 : 200, { "content-type": type }).end(body);
+    const headers = { "content-type": type, "content-security-policy": "default-src 'self'" };
+    response.writeHead(body === undefined ? 404 : 200, headers).end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();

@@ -13,7 +13,7 @@ import {
   signApproval,
   type Store,
 } from "@stepgate/core";
-import { compilePolicy } from "@stepgate/policy";
+import { compilePolicy, type PolicyDocument } from "@stepgate/policy";
 import { testKey, testRandom, testSecret } from "./test-keys.ts";
 
 /** A file, and all that its readers may be given. */
@@ -64,7 +64,8 @@ const STARTED_MS = 1_790_000_000_000;
 
 const AT_ONCE = 8;
 
-const POLICY = {
+/** The policy of all sequences. */
+export const SOUND_POLICY: PolicyDocument = {
   schema: "stepgate.policy/1",
   id: "payments",
   version: "3",
@@ -121,7 +122,7 @@ async function openStage(store: Store, logId: string, records: number): Promise<
     approvers: importKeySet({ keys: SOUND_KEYS.keys.slice(2) }),
     deadlineMs: 60_000,
   };
-  const policies = [compilePolicy(POLICY)];
+  const policies = [compilePolicy(SOUND_POLICY)];
   const gate = await createGate({
     ...common,
     policies,
@@ -142,7 +143,7 @@ async function openStage(store: Store, logId: string, records: number): Promise<
   const stranger = await createGate({
     ...common,
     policies: [],
-    earlier: [compilePolicy({ ...POLICY, id: "other" })],
+    earlier: [compilePolicy({ ...SOUND_POLICY, id: "other" })],
     signer: GATE_KEY,
     gateId: "gate-3",
     random: testRandom(`${logId} stranger`),

@@ -17,11 +17,15 @@ export interface VerificationCase {
   readonly secrets?: Readonly<Record<string, string>>;
   readonly require?: "ed25519" | "hmac";
   readonly checkpoints?: readonly (string | core.KeptCheckpoint)[];
+  /** Texts of policies, to recompute decisions by. */
+  readonly policies?: readonly string[];
 }
 
 /** What verifies: `@stepgate/core`, or `@stepgate/core/verify` wherever it runs. */
 export interface VerifierApi {
   readonly importKeySet: typeof core.importKeySet;
+  /** From `@stepgate/policy`; only for cases with policies. */
+  readonly parsePolicy?: (text: string) => core.CompiledPolicy;
   verifyFile(
     chunks: AsyncIterable<Uint8Array>,
     options: Parameters<typeof core.verifyFile>[1],
@@ -59,10 +63,16 @@ async function verify(api: VerifierApi, one: VerificationCase): Promise<unknown>
     ),
     ...(one.require === undefined ? {} : { require: one.require }),
     ...(one.checkpoints === undefined ? {} : { checkpoints: one.checkpoints }),
+    ...(one.policies === undefined ? {} : { policies: one.policies.map(policyReader(api)) }),
     record: (receipt, hash) => void told.push(`${receipt.kind} ${hash}`),
     progress: (read) => void bytes.push(read),
   });
   return { report, told, bytes };
+}
+
+function policyReader({ parsePolicy }: VerifierApi): (text: string) => core.CompiledPolicy {
+  if (parsePolicy === undefined) throw new TypeError("this verifier has no policy language");
+  return (text) => parsePolicy(text);
 }
 
 async function* chunksOf(file: string, size: number = file.length): AsyncGenerator<Uint8Array> {

@@ -20,14 +20,15 @@ import type { VerificationCase } from "./verification-case.ts";
 
 /** All of them; of the mutants one in `every`. */
 export async function verificationCases(every: number): Promise<readonly VerificationCase[]> {
-  return [...publishedVectors(), ...(await sampledMutants(every)), ...(await logOverTime())];
+  return [...vectorCases(), ...(await sampledMutants(every)), ...(await logOverTime())];
 }
 
 const VECTORS = new URL("../../core/test/vectors/", import.meta.url);
 const read = (path: string): Buffer => readFileSync(new URL(path, VECTORS));
 const SOUND_TRUST: SecondTrust = { keys: SOUND_KEYS, secrets: SOUND_SECRETS };
 
-function publishedVectors(): readonly VerificationCase[] {
+/** What is published beside the specification of receipts. */
+export function vectorCases(): readonly VerificationCase[] {
   const lines = (path: string): readonly Record<string, unknown>[] =>
     read(path)
       .toString()
@@ -166,7 +167,8 @@ function notesOverTime(note: string, keys: readonly PublicJwk[]): readonly Verif
 
 type Trust = Omit<SecondTrust, "checkpoints"> & Pick<VerificationCase, "checkpoints">;
 
-function fileCase(name: string, file: Buffer, trust: Trust): VerificationCase {
+/** A file, and the trust that it is read under. */
+export function fileCase(name: string, file: Buffer, trust: Trust): VerificationCase {
   const { keys, secrets, require, checkpoints } = trust;
   return {
     name,

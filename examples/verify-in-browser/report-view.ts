@@ -1,5 +1,12 @@
 /** A report as a person reads it. Whatever comes from a file is set as text, never as markup. */
-import type { Finding, KeySet, SequenceReport, Summary, Verdict } from "@stepgate/core/verify";
+import type {
+  CompiledPolicy,
+  Finding,
+  KeySet,
+  SequenceReport,
+  Summary,
+  Verdict,
+} from "@stepgate/core/verify";
 
 /** A report, with as many of its findings and sequences as a page shows. */
 export interface Shown extends Summary {
@@ -26,6 +33,18 @@ export function keysView(keys: KeySet): HTMLElement {
   return section("Keys", table(caption, ["Name (RFC 7638 thumbprint)", "Use", "Valid"], rows));
 }
 
+/** Which policies decisions were recomputed by; a digest is the identity of one. */
+export function policiesView(policies: readonly CompiledPolicy[]): readonly HTMLElement[] {
+  if (policies.length === 0) return [];
+  const rows = policies.map(({ id, version, digest }) => [
+    id,
+    version,
+    element("span", { class: "code" }, digest),
+  ]);
+  const caption = "Each decision was recomputed by the policy that its sequence was opened under.";
+  return [section("Policies", table(caption, ["Policy", "Version", "Digest"], rows))];
+}
+
 const RESULTS = {
   sound: [
     "good",
@@ -35,7 +54,7 @@ const RESULTS = {
   invalid: [
     "bad",
     "INVALID",
-    "Something was changed, removed, moved, added or signed by somebody else.",
+    "Something was changed, removed, moved, added, signed by somebody else, or decided otherwise than its policy does.",
   ],
   undecided: ["unsure", "UNDECIDED", "A key is missing, or there is nothing to verify."],
 } as const;
@@ -48,6 +67,13 @@ function bannerOf(shown: Shown): HTMLElement {
     element("b", {}, word),
     element("p", {}, meaning),
     element("p", { class: "soft" }, figures(shown)),
+    element(
+      "p",
+      { class: "soft" },
+      shown.recomputed
+        ? "Decisions were recomputed by their policies, as far as that needs no arguments."
+        : "Decisions were not recomputed: no policy was given.",
+    ),
   );
 }
 

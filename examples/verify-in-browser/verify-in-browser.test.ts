@@ -10,7 +10,16 @@ import {
   servePages,
   startChromium,
 } from "@stepgate/contract/chromium";
-import { checkpointLog, exportKeySet, generateSigningKey, memoryStore } from "@stepgate/core";
+import { LEVEL_ONE, LEVEL_TWO, policyCases } from "@stepgate/contract/policy-cases";
+import {
+  checkpointLog,
+  exportKeySet,
+  generateSigningKey,
+  importKeySet,
+  memoryStore,
+  verifyFile,
+} from "@stepgate/core";
+import { parsePolicy } from "@stepgate/policy";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildPage } from "./build.ts";
@@ -111,6 +120,115 @@ describe.skipIf(binary === undefined)(`in Chromium (else skipped: ${NO_CHROMIUM}
     expect(await outcome(page)).toMatch(/^Could not verify/);
   });
 
+  describe("with policies", () => {
+    let cases: Awaited<ReturnType<typeof policyCases>>;
+    beforeAll(async () => {
+      cases = await policyCases(12);
+    }, 60_000);
+
+    /** A case's receipts and keys. */
+    function given(name: string): { readonly receipts: Buffer; readonly keys: string } {
+      const one = cases.find((other) => other.name.includes(name));
+      return { receipts: Buffer.from(one?.file ?? "", "latin1"), keys: JSON.stringify(one?.keys) };
+    }
+
+    async function openWith(
+      name: string,
+      policies: Readonly<Record<string, string>>,
+    ): Promise<Page> {
+      const { receipts, keys } = given(name);
+      const page = await open();
+      const choose = (label: string, files: readonly (readonly [string, Buffer])[]) =>
+        page
+          .getByLabel(label, { exact: true })
+          .setInputFiles(files.map(([file, buffer]) => ({ name: file, mimeType: "", buffer })));
+      const texts = Object.entries(policies);
+      await choose(
+        "Policies (optional)",
+        texts.map(([file, text]) => [file, Buffer.from(text)]),
+      );
+      await choose("Public keys", [["keys.json", Buffer.from(keys)]]);
+      await choose("Receipts", [["receipts.jsonl", receipts]]);
+      return page;
+    }
+
+    const BOTH = { "desk.yaml": LEVEL_ONE, "payments.json": LEVEL_TWO };
+
+    test("every decision is recomputed, by policies that are shown with their digests", async () => {
+      for (const name of ["Level 1", "Level 2"]) {
+        const page = await openWith(name, BOTH);
+        expect(await outcome(page)).toMatch(/^SOUND\n.*Decisions were recomputed/s);
+        for (const text of Object.values(BOTH))
+          expect(await page.getByText(parsePolicy(text).digest).count()).toBe(1);
+        await screenshot(page, `policies ${name}`);
+      }
+    });
+
+    test("what no policy gives is found as on Node, line by line", async () => {
+      const policies = Object.values(BOTH).map((text) => parsePolicy(text));
+      for (const name of ["an ALLOW that the policy forbids", "another code", "another step"]) {
+        const { receipts, keys } = given(name);
+        const report = await verifyFile(oneChunk(receipts), {
+          keys: importKeySet(JSON.parse(keys)),
+          policies,
+        });
+        expect(report.found.DECISION_MISMATCH).toBe(1);
+        const page = await openWith(name, BOTH);
+        expect(await outcome(page)).toMatch(/^INVALID/);
+        const { findings } = report;
+        const rows = page.getByRole("group", { name: `All ${findings.length}.` }).first();
+        const [, ...found] = await rows.getByRole("row").allInnerTexts();
+        expect(found.map((row) => row.split("\t"))).toEqual(
+          findings.map(({ line, code, sequence_id, seq, message }) => [
+            String(line),
+            code,
+            sequence_id,
+            String(seq),
+            message,
+          ]),
+        );
+        await screenshot(page, name);
+      }
+    });
+
+    test("receipts under a policy that is not given are POLICY_MISMATCH, and without any nothing is recomputed", async () => {
+      const page = await openWith("Level 1", { "payments.json": LEVEL_TWO });
+      expect(await outcome(page)).toMatch(/^INVALID/);
+      expect(await page.getByRole("row", { name: /POLICY_MISMATCH desk-/ }).count()).toBe(15);
+      await page.getByLabel("Policies (optional)").setInputFiles([]);
+      await page.getByText("SOUND", { exact: true }).waitFor();
+      expect(await outcome(page)).toContain("Decisions were not recomputed");
+    });
+
+    test("a policy with a fault is refused with its line and column, and there is no verdict", async () => {
+      const fault = LEVEL_ONE.replace("send, close", "sned, close");
+      const page = await openWith("Level 1", { "desk.yaml": fault });
+      const said = await outcome(page);
+      expect(said).toMatch(/^Could not verify\n+desk\.yaml:5:11: .*sned/);
+      expect(said).toMatch(/\ndesk\.yaml:11:3: /);
+      await screenshot(page, "fault");
+    });
+
+    test("dropped together, several policies are told from receipts and keys", async () => {
+      const { receipts, keys } = given("Level 1");
+      const page = await open();
+      const texts = [receipts.toString(), LEVEL_ONE, keys, LEVEL_TWO];
+      await page.evaluate(`(${DROP})(${JSON.stringify(texts)})`);
+      expect(await outcome(page)).toMatch(/^SOUND\n.*Decisions were recomputed/s);
+    });
+  });
+
+  test("the page is one file of less than a megabyte, and runs no text as code", async () => {
+    const page = await buildPage();
+    expect(page.length).toBeLessThan(1_000_000);
+    const [, policy = ""] =
+      /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(page) ?? [];
+    expect([policy.includes("script-src 'sha256-"), policy.includes("unsafe")]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
   test("what cannot be verified is said, and is no verdict", async () => {
     const page = await open();
     await page.getByLabel("Receipts", { exact: true }).setInputFiles(vector("sound.jsonl"));
@@ -183,6 +301,10 @@ const DROP = `(texts) => {
   for (const text of texts) dataTransfer.items.add(new File([text], "dropped"));
   document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
 }`;
+
+async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
 
 /** For a person to look at: SCREENSHOTS names the folder. */
 async function screenshot(page: Page, name: string): Promise<void> {

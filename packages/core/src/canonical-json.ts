@@ -188,9 +188,9 @@ function writeObject(object: object, walk: Walk, depth: number): string {
   return `${text}}`;
 }
 
-/** What is sorted by the platform is first copied, several times its size: few names are put in order where they are. */
+/** What is sorted by the platform is first copied, several times its size: few names are put in order where they are, mostly at one look. */
 function sortNames(names: string[]): void {
-  if (names.length > 16) names.sort();
+  if (names.length > 64) names.sort();
   else
     for (let i = 1; i < names.length; i++) {
       const name = names[i] as string;

@@ -40,7 +40,7 @@ test("members are sorted by UTF-16 code units, not by code points and not as num
 });
 
 test("members are sorted, however many there are", () => {
-  for (const count of [2, 3, 15, 16, 17, 40]) {
+  for (const count of [2, 3, 40, 64, 65, 200]) {
     const sorted = Array.from({ length: count }, (_, at) => `n${100 + at}`);
     // 7 has no divisor in common with these counts.
     const mixed = sorted.map((_, at) => sorted[(at * 7) % count] as string);

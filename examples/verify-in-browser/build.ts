@@ -15,7 +15,8 @@ export async function buildPage(): Promise<string> {
   const script = output[0].code.replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--");
   const page = readFileSync(join(here, "index.html"), "utf8");
   const [, style = ""] = /<style>([\s\S]*)<\/style>/.exec(page) ?? [];
-  const policy = `default-src 'none'; script-src ${sourceOf(script)}; style-src ${sourceOf(style)}; base-uri 'none'; form-action 'none'`;
+  // The JSON Schemas of policies are compiled to functions, as on Node.
+  const policy = `default-src 'none'; script-src ${sourceOf(script)} 'unsafe-eval'; style-src ${sourceOf(style)}; base-uri 'none'; form-action 'none'`;
   return page
     .replace(
       "<title>",

@@ -43,15 +43,17 @@ export interface Pages {
   close(): Promise<void>;
 }
 
-/** Serves these files, by their ending as what they are; `/` is an empty page that runs these scripts and no text as code. */
+/** Serves these files, by their ending as what they are; `/` is an empty page that runs these scripts and, unless it may, no text as code. */
 export async function servePages(
   files: Readonly<Record<string, string | Uint8Array>>,
+  { mayEvaluate = false }: { readonly mayEvaluate?: boolean } = {},
 ): Promise<Pages> {
+  const policy = `default-src 'self'${mayEvaluate ? "; script-src 'self' 'unsafe-eval'" : ""}`;
   const server = createServer((request, response) => {
     const path = request.url ?? "/";
     const body = path === "/" ? "<!doctype html><title>Stepgate</title>" : files[path];
     const type = TYPES[/\.\w+$/.exec(path)?.[0] ?? ""] ?? "text/html; charset=utf-8";
-    const headers = { "content-type": type, "content-security-policy": "default-src 'self'" };
+    const headers = { "content-type": type, "content-security-policy": policy };
     response.writeHead(body === undefined ? 404 : 200, headers).end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

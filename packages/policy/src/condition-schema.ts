@@ -11,6 +11,9 @@ const argumentPath = z
   .string({ error: "must be a path such as args.amount" })
   .regex(/^args(?:\.[^.]+)+$/, { error: "must be a dotted path under args, such as args.amount" });
 
+const bothOrNeither = {
+  error: "'per' and 'window' stand together, or neither does",
+};
 const windowed = {
   per: z
     .enum(["agent", "tenant"], { error: "must be agent or tenant" })
@@ -24,33 +27,33 @@ interface Windowed {
   readonly window?: unknown;
 }
 
-const bothOrNeither = {
-  holds: ({ per, window }: Windowed): boolean => (per === undefined) === (window === undefined),
-  error: "'per' and 'window' stand together, or neither does",
-};
+function areTogether({ per, window }: Windowed): boolean {
+  return (per === undefined) === (window === undefined);
+}
 
 const limits = members({
   calls: z
     .union(
       [
         count,
-        members({ max: count.describe("How many calls are allowed."), ...windowed }, bothOrNeither),
+        members({ max: count.describe("How many calls are allowed."), ...windowed }).refine(
+          areTogether,
+          bothOrNeither,
+        ),
       ],
       { error: "must be a whole number, or { max, per, window }" },
     )
     .optional()
     .describe("How many calls are allowed: n, or { max, per, window }."),
-  sum: members(
-    {
-      of: argumentPath.describe("The argument that is added up, such as args.amount."),
-      max: z
-        .number({ error: "must be a number" })
-        .min(0, { error: "must not be negative" })
-        .describe("What the sum may come to."),
-      ...windowed,
-    },
-    bothOrNeither,
-  )
+  sum: members({
+    of: argumentPath.describe("The argument that is added up, such as args.amount."),
+    max: z
+      .number({ error: "must be a number" })
+      .min(0, { error: "must not be negative" })
+      .describe("What the sum may come to."),
+    ...windowed,
+  })
+    .refine(areTogether, bothOrNeither)
     .optional()
     .describe("What an argument of the calls may add up to."),
 });

@@ -8,7 +8,6 @@ import {
 } from "@stepgate/core/compiler";
 import { type ErrorObject, type KeywordCxt, type ValidateFunction } from "ajv";
 import { _, Ajv2020 } from "ajv/dist/2020.js";
-import { withGeneratedCode } from "#generated-code";
 import { isMultipleOf } from "./decimal-multiple.ts";
 import type { Finding, Path } from "./finding.ts";
 import { pointerOf, schemaFaults } from "./json-schema-check.ts";
@@ -48,8 +47,7 @@ export function compileJsonSchema(
   const faults = schemaFaults(copy);
   if (faults.length > 0 || !(typeof copy === "boolean" || isObject(copy)))
     return { issues: faults.map(issue) };
-  const sound = copy;
-  return withGeneratedCode(() => compile(sound));
+  return compile(copy);
 }
 
 function issue(finding: Finding): SchemaIssue {

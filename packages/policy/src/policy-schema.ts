@@ -93,21 +93,17 @@ const constraint = oneOf({
   never: selectors.describe("Once the first was allowed, the second is no more."),
 });
 
-const forbidden = members(
-  {
-    actions: several(name, "action types").optional().describe("Calls of these action types."),
-    functions: several(name, "functions").optional().describe("Calls of these functions."),
-    steps: several(name, "steps").optional().describe("Calls of these steps' functions."),
-    tools: several(toolName, "tools").optional().describe("Calls of these tools."),
-    agents: several(agentPattern, "patterns")
-      .optional()
-      .describe("Calls of agents that one of these patterns matches, such as bot-*."),
-  },
-  {
-    holds: (item) => Object.values(item).some((list) => list !== undefined),
-    error: "must not be empty: it would forbid everything",
-  },
-);
+const forbidden = members({
+  actions: several(name, "action types").optional().describe("Calls of these action types."),
+  functions: several(name, "functions").optional().describe("Calls of these functions."),
+  steps: several(name, "steps").optional().describe("Calls of these steps' functions."),
+  tools: several(toolName, "tools").optional().describe("Calls of these tools."),
+  agents: several(agentPattern, "patterns")
+    .optional()
+    .describe("Calls of agents that one of these patterns matches, such as bot-*."),
+}).refine((item) => Object.values(item).some((list) => list !== undefined), {
+  error: "must not be empty: it would forbid everything",
+});
 
 const agentEntry = members({
   functions: z
@@ -128,27 +124,21 @@ const agentEntry = members({
     .describe("What is left of a function; those that are not listed keep their list."),
 });
 
-interface Named {
-  readonly tool?: unknown;
-  readonly function?: unknown;
-  readonly action_type?: unknown;
-}
 const anything = z.record(z.string(), z.unknown(), { error: "must be an object" });
-const testCall = members(
+const testCall = members({
+  tool: z.string().optional().describe("The tool that is called."),
+  function: z.string().optional().describe("The function, where no tool stands for the call."),
+  action_type: z.string().optional().describe("The action type, beside a function."),
+  step: z.string().optional().describe("The step that the caller names; it need not."),
+  args: anything.optional().describe("What the call carries; {} unless given."),
+  agent_id: z.string().optional().describe("Who calls, where it is not the test's agent."),
+  expect: z
+    .enum(["ALLOW", ...DENY_CODES], { error: "must be ALLOW or a deny code" })
+    .describe("ALLOW, or the code of the denial."),
+}).refine(
+  (call) =>
+    (call.tool === undefined) !== (call.function === undefined && call.action_type === undefined),
   {
-    tool: z.string().optional().describe("The tool that is called."),
-    function: z.string().optional().describe("The function, where no tool stands for the call."),
-    action_type: z.string().optional().describe("The action type, beside a function."),
-    step: z.string().optional().describe("The step that the caller names; it need not."),
-    args: anything.optional().describe("What the call carries; {} unless given."),
-    agent_id: z.string().optional().describe("Who calls, where it is not the test's agent."),
-    expect: z
-      .enum(["ALLOW", ...DENY_CODES], { error: "must be ALLOW or a deny code" })
-      .describe("ALLOW, or the code of the denial."),
-  },
-  {
-    holds: ({ tool, function: fn, action_type }: Named) =>
-      (tool === undefined) !== (fn === undefined && action_type === undefined),
     error: "a call names a tool, or a function and an action_type",
   },
 );

@@ -60,45 +60,19 @@ export function several<T extends z.ZodType>(item: T, of: string): z.ZodArray<T>
     .min(1, { error: "must not be empty: it would match nothing" });
 }
 
-/** What the members of an object must be to each other, and what to say where they are not. */
-interface Together {
-  holds(value: object): boolean;
-  readonly error: string;
-}
-
 /** An object with these members and no others. The known names travel in the message: that is where "did you mean" finds them. */
-export function members<S extends z.core.$ZodShape>(
-  shape: S,
-  together?: Together,
-): z.ZodObject<S, z.core.$strict> {
-  const error = (issue: { readonly code: string }): string =>
-    issue.code === "unrecognized_keys" ? Object.keys(shape).join(" ") : "must be an object";
-  return withoutGeneratedCode(() => {
-    const object = z.strictObject(shape, { error });
-    return together === undefined
-      ? object
-      : object.refine((value) => together.holds(value), { error: together.error });
+export function members<S extends z.core.$ZodShape>(shape: S): z.ZodObject<S, z.core.$strict> {
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === "unrecognized_keys" ? Object.keys(shape).join(" ") : "must be an object",
   });
-}
-
-/**
- * An object of zod's tries, when it is made, whether it may run text as code, which a page's Content-Security-Policy reports
- * as a violation. The setting is that of all of a program's schemas: it is put back.
- */
-function withoutGeneratedCode<Made>(make: () => Made): Made {
-  const { jitless = false } = z.config();
-  z.config({ jitless: true });
-  try {
-    return make();
-  } finally {
-    z.config({ jitless });
-  }
 }
 
 /** An object of which exactly one of these members is given. */
 export function oneOf<S extends z.core.$ZodShape>(shape: S): z.ZodObject<S, z.core.$strict> {
-  return members(shape, {
-    holds: (value) => Object.values(value).filter((member) => member !== undefined).length === 1,
-    error: `must have exactly one of ${Object.keys(shape).join(", ")}`,
-  });
+  const names = Object.keys(shape);
+  return members(shape).refine(
+    (value) => Object.values(value).filter((member) => member !== undefined).length === 1,
+    { error: `must have exactly one of ${names.join(", ")}` },
+  );
 }

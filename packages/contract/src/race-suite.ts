@@ -21,7 +21,7 @@ import { type LogPlace, onNewLog, type StoreUnderTest } from "./store-under-test
 export interface RaceRounds {
   /** Through gates of one process. Default 100. */
   readonly inProcess?: number;
-  /** Through four processes. Default 250. */
+  /** Through four processes. Default 100. */
   readonly betweenProcesses?: number;
 }
 
@@ -29,7 +29,7 @@ const TIMEOUT_MS = 300_000;
 
 /** Registers races of 64 submissions for one step, and with one nonce at different steps. */
 export function testGateRaces(storeUnderTest: StoreUnderTest, rounds: RaceRounds = {}): void {
-  const { inProcess = 100, betweenProcesses = 250 } = rounds;
+  const { inProcess = 100, betweenProcesses = 100 } = rounds;
   for (const [kind, what] of [
     ["step", "one step"],
     ["nonce", "one nonce at different steps"],
@@ -84,8 +84,8 @@ export function testLimitRaces(storeUnderTest: StoreUnderTest, rounds = 35): voi
   });
 }
 
-/** Registers `kill -9` of a process that is deciding under load, at random moments. Default: 25 kills. */
-export function testKills(storeUnderTest: StoreUnderTest, kills = 25, seed = 20_261_122): void {
+/** Registers `kill -9` of a process that is deciding under load, at random moments. Default: 15 kills. */
+export function testKills(storeUnderTest: StoreUnderTest, kills = 15, seed = 20_261_122): void {
   const title = `killed ${kills} times at random moments: no action without its receipt, no fork, no gap, and it starts again by itself`;
   logTest(storeUnderTest, title, async (log) => {
     const folder = mkdtempSync(join(tmpdir(), "stepgate-"));

@@ -1,5 +1,4 @@
 /** The fixed shape of records: what is written without sorting is what is written with it, byte for byte. */
-import { createHash } from "node:crypto";
 import canonicalizeOfNpm from "canonicalize";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -12,6 +11,7 @@ import {
   signingInput,
 } from "../src/receipt.ts";
 import { anyJson, anyText } from "./json-arbitraries.ts";
+import { hashByHand, inputByHand } from "./receipt-by-hand.ts";
 
 /** The members of receipt.md, of the kinds that are written today, copied from its table. */
 const TEXTS = [
@@ -136,15 +136,3 @@ describe("the fixed shape", () => {
     }
   });
 });
-
-function inputByHand(receipt: Receipt): string {
-  const { sig: _sig, batch: _batch, hmac_sig: _mac, ...body } = receipt;
-  return `stepgate.receipt/1\n${canonicalizeOfNpm(body)}`;
-}
-
-function hashByHand(receipt: Receipt): string {
-  return `sha256:${createHash("sha256")
-    .update(Buffer.from([0]))
-    .update(inputByHand(receipt))
-    .digest("hex")}`;
-}

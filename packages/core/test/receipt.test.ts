@@ -16,6 +16,7 @@ import { hmacHex } from "../src/platform-node.ts";
 import { heldClock } from "./held-clock.ts";
 import { anyText } from "./json-arbitraries.ts";
 import { REFUNDS } from "./policies.ts";
+import { hashByHand, inputByHand } from "./receipt-by-hand.ts";
 
 describe("a chain of a real gate, recomputed by hand", () => {
   const saltKey = randomBytes(32);
@@ -246,18 +247,6 @@ test("`ts_ms` never falls, though the clock goes back; a permit counts from the 
     permit_expires_ms: start + 5_000,
   });
 });
-
-function inputByHand(receipt: Receipt): string {
-  const { sig: _sig, batch: _batch, hmac_sig: _mac, ...body } = receipt;
-  return `stepgate.receipt/1\n${canonicalizeOfNpm(body)}`;
-}
-
-function hashByHand(receipt: Receipt): string {
-  return `sha256:${createHash("sha256")
-    .update(Buffer.from([0]))
-    .update(inputByHand(receipt))
-    .digest("hex")}`;
-}
 
 function digest(key: Buffer, text: string): string {
   return `hmac-sha256:${createHmac("sha256", key).update(text).digest("hex")}`;

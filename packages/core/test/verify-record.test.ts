@@ -40,6 +40,27 @@ const body = {
 const record = signed(body);
 const line = canonicalize(record);
 
+/** An ALLOW with these values bound, in form, without an authenticator. */
+function allowing(binds: object): object {
+  const { decision_hash: _hash, status: _status, ...rest } = body;
+  return {
+    ...rest,
+    kind: "decision",
+    mode: "shadow",
+    policy_id: "p",
+    policy_version: "1",
+    policy_digest: hash,
+    function: "f",
+    action_type: "A",
+    nonce: "n",
+    attempt: "A".repeat(22),
+    request_ts_ms: NOON,
+    args_digest: `hmac-sha256:${"0".repeat(64)}`,
+    decision: "ALLOW",
+    effects: { binds },
+  };
+}
+
 function signed(members: object): Receipt {
   const named = { ...members, key_id: key.keyId } as Receipt;
   const signature = sign(null, Buffer.from(signingInput(named)), key.privateKey);
@@ -108,26 +129,7 @@ describe("what cannot be read has no place", () => {
           `hmac-sha256:${"0".repeat(64)}`,
         ]),
       );
-    const allow = (last: string): Receipt => {
-      const { decision_hash: _hash, status: _status, ...rest } = body;
-      return signed({
-        ...rest,
-        kind: "decision",
-        mode: "enforce",
-        policy_id: "p",
-        policy_version: "1",
-        policy_digest: hash,
-        function: "f",
-        action_type: "A",
-        nonce: "n",
-        attempt: "A".repeat(22),
-        request_ts_ms: NOON,
-        args_digest: `hmac-sha256:${"0".repeat(64)}`,
-        decision: "ALLOW",
-        permit_expires_ms: NOON + 1,
-        effects: { binds: binds(700, last) },
-      });
-    };
+    const allow = (last: string): Receipt => signed(allowing(binds(700, last)));
     const room = MAX_LINE - canonicalize(allow("")).length;
     expect(MAX_LINE).toBe(65_536);
     expect(faultOf(allow("a".repeat(room)))).toBeUndefined();
@@ -171,30 +173,13 @@ describe("what is not written as it must be is named, and what can be read of it
     for (const one of [
       line.replace(',"gate_id"', ',"ext":{"a":"\\ud800"},"gate_id"'),
       bound.replace('"a":', '"\\ud800":'),
-      canonicalize(allowWith("here")).replace('"here":', '"\\ud800":'),
+      canonicalize(allowing({ here: `hmac-sha256:${"0".repeat(64)}` })).replace(
+        '"here":',
+        '"\\ud800":',
+      ),
     ])
       expect(readLine(one, evidence())).toStrictEqual(notCanonical);
   });
-
-  function allowWith(name: string): object {
-    const { decision_hash: _hash, status: _status, ...rest } = body;
-    return {
-      ...rest,
-      kind: "decision",
-      mode: "shadow",
-      policy_id: "p",
-      policy_version: "1",
-      policy_digest: hash,
-      function: "f",
-      action_type: "A",
-      nonce: "n",
-      attempt: "A".repeat(22),
-      request_ts_ms: NOON,
-      args_digest: `hmac-sha256:${"0".repeat(64)}`,
-      decision: "ALLOW",
-      effects: { binds: { [name]: `hmac-sha256:${"0".repeat(64)}` } },
-    };
-  }
 });
 
 describe("a line whose form is not right", () => {

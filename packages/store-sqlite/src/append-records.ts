@@ -7,18 +7,21 @@ import {
   movedCounters,
   type PlacedRecord,
 } from "@stepgate/core";
+import { createHeads, type Heads, type SequenceEnd } from "./heads.ts";
 import { linesOf, totalOf } from "./read-records.ts";
 import { rowChecksum } from "./row-checksum.ts";
 
 /** More than one call can begin to count, so that windows that ended become fewer with every append. */
 const FORGOTTEN_AT_ONCE = 8;
 
-/** Every statement of the store, prepared once. */
+/** Every statement of the store, prepared once, and what is known without asking. */
 export interface LogStatements {
-  readonly head: StatementSync;
+  readonly heads: Heads;
+  readonly begin: StatementSync;
   readonly burnt: StatementSync;
   readonly insert: StatementSync;
   readonly opens: StatementSync;
+  readonly opened: StatementSync;
   readonly closes: StatementSync;
   readonly keep: StatementSync;
   readonly document: StatementSync;
@@ -38,34 +41,44 @@ export interface LogStatements {
   readonly grow: StatementSync;
 }
 
+/** A row by its position, as it says itself whose it is. */
+const ROWS = `SELECT r.position, s.name AS sequence_id, r.seq, r.nonce, r.line, r.crc
+  FROM record AS r LEFT JOIN sequence AS s ON s.id = r.sequence`;
+
 /** Prepares {@link LogStatements} on an opened log. */
 export function logStatements(database: DatabaseSync): LogStatements {
   const prepare = (sql: string): StatementSync => database.prepare(sql);
   return {
-    head: prepare("SELECT seq FROM record WHERE sequence_id = ? ORDER BY seq DESC LIMIT 1"),
-    burnt: prepare("SELECT 1 FROM record WHERE sequence_id = ? AND nonce = ?"),
-    insert: prepare(
-      "INSERT INTO record (sequence_id, seq, nonce, line, crc) VALUES (?, ?, ?, ?, ?)",
-    ),
+    heads: createHeads(database),
+    begin: prepare("INSERT INTO sequence (name) VALUES (?)"),
+    burnt: prepare("SELECT 1 FROM record WHERE sequence = ? AND nonce = ?"),
+    insert: prepare("INSERT INTO record (sequence, seq, nonce, line, crc) VALUES (?, ?, ?, ?, ?)"),
     opens: prepare(
-      "INSERT INTO open_allow (hash, sequence_id, gate_id, expires_ms) VALUES (?, ?, ?, ?)",
+      "INSERT INTO open_allow (position, hash, gate_id, expires_ms) VALUES (?, ?, ?, ?)",
     ),
-    closes: prepare("DELETE FROM open_allow WHERE hash = ?"),
+    // From the sequence's end on, for an outcome mostly follows its ALLOW.
+    opened: prepare(
+      `SELECT o.position FROM record AS r CROSS JOIN open_allow AS o ON o.position = r.position
+       WHERE r.sequence = ? AND o.hash = ? ORDER BY r.seq DESC LIMIT 1`,
+    ),
+    closes: prepare("DELETE FROM open_allow WHERE position = ?"),
     keep: prepare("INSERT INTO document (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING"),
     document: prepare("SELECT text FROM document WHERE digest = ?"),
     setting: prepare("SELECT value FROM setting WHERE name = ?"),
     settle: prepare("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"),
-    // The index names the place, and the row must say the same of itself.
+    // The indexes name sequence and place, and the rows must say the same of themselves.
     read: prepare(
-      `SELECT i.seq AS place, r.sequence_id, r.seq, r.nonce, r.line, r.crc FROM record AS i LEFT JOIN record AS r ON r.position = i.position
-       WHERE i.sequence_id = ? AND i.seq >= ? ORDER BY i.seq LIMIT ?`,
+      `SELECT i.seq AS place, s.name AS sequence_id, r.seq, r.nonce, r.line, r.crc
+       FROM sequence AS n CROSS JOIN record AS i ON i.sequence = n.id
+       LEFT JOIN sequence AS s ON s.id = n.id LEFT JOIN record AS r ON r.position = i.position AND r.sequence = n.id
+       WHERE n.name = ? AND i.seq >= ? ORDER BY i.seq LIMIT ?`,
     ),
     end: prepare("SELECT max(position) AS position FROM record"),
-    page: prepare(
-      "SELECT position, sequence_id, seq, nonce, line, crc FROM record WHERE position > ? AND position <= ? ORDER BY position",
-    ),
+    page: prepare(`${ROWS} WHERE r.position > ? AND r.position <= ? ORDER BY r.position`),
     openAllows: prepare(
-      "SELECT hash, sequence_id, gate_id, expires_ms FROM open_allow WHERE hash > ? ORDER BY hash LIMIT ?",
+      `SELECT o.position, o.hash, s.name AS sequence_id, o.gate_id, o.expires_ms FROM open_allow AS o
+       CROSS JOIN record AS r ON r.position = o.position CROSS JOIN sequence AS s ON s.id = r.sequence
+       WHERE o.position > ? ORDER BY o.position LIMIT ?`,
     ),
     counter: prepare("SELECT total, crc FROM counter WHERE name = ?"),
     count: prepare(
@@ -76,10 +89,10 @@ export function logStatements(database: DatabaseSync): LogStatements {
       `DELETE FROM counter WHERE name IN (SELECT name FROM counter WHERE until_ms < ? ORDER BY until_ms LIMIT ${FORGOTTEN_AT_ONCE})`,
     ),
     size: prepare("SELECT place + 1 AS size FROM node WHERE level = 0 ORDER BY place DESC LIMIT 1"),
-    unindexed: prepare(
-      "SELECT position, sequence_id, seq, nonce, line, crc FROM record WHERE position > ? ORDER BY position LIMIT ?",
+    unindexed: prepare(`${ROWS} WHERE r.position > ? ORDER BY r.position LIMIT ?`),
+    position: prepare(
+      "SELECT position FROM record WHERE sequence = (SELECT id FROM sequence WHERE name = ?) AND seq = ?",
     ),
-    position: prepare("SELECT position FROM record WHERE sequence_id = ? AND seq = ?"),
     node: prepare("SELECT hash FROM node WHERE level = ? AND place = ?"),
     grow: prepare("INSERT INTO node (level, place, hash) VALUES (?, ?, ?)"),
   };
@@ -93,18 +106,21 @@ export function appendRecords(
   log: LogStatements,
   { sequence_id, records, documents = [], counters = [] }: Append,
 ): "won" | "lost" | "replay" | "limited" {
-  if (!isNext(log, sequence_id, records)) return stand(log, sequence_id, records) ? "won" : "lost";
-  if (burnsTwice(log, sequence_id, records)) return "replay";
-  if (!moveCounters(log, counters)) return "limited";
-  for (const record of records) place(log, sequence_id, record);
+  const end = log.heads.of(sequence_id);
+  if (!isNext(end, records)) return stand(log, sequence_id, records) ? "won" : "lost";
+  if (burnsTwice(log, end, records)) return "replay";
+  if (counters.length > 0 && !moveCounters(log, counters)) return "limited";
+  const sequence = (end.id ??= Number(log.begin.run(sequence_id).lastInsertRowid));
+  for (const record of records) place(log, sequence_id, sequence, record);
+  end.seq += records.length;
   for (const { digest, text } of documents) log.keep.run(digest, text);
   return "won";
 }
 
 /** True where these are the next places of the sequence, without a gap among them. */
-function isNext(log: LogStatements, sequenceId: string, records: Append["records"]): boolean {
-  const head = Number(log.head.get(sequenceId)?.["seq"] ?? -1);
-  return records.every(({ seq }, index) => seq === head + 1 + index);
+function isNext(end: SequenceEnd, records: Append["records"]): boolean {
+  for (let i = 0; i < records.length; i++) if (records[i]?.seq !== end.seq + 1 + i) return false;
+  return true;
 }
 
 /**
@@ -116,12 +132,15 @@ function stand(log: LogStatements, sequenceId: string, records: Append["records"
   return records.every(({ seq, line }) => linesOf(log, sequenceId, seq, 1)[0] === line);
 }
 
-function burnsTwice(log: LogStatements, sequenceId: string, records: Append["records"]): boolean {
-  const nonces = records.flatMap(({ nonce }) => nonce ?? []);
-  return (
-    new Set(nonces).size < nonces.length ||
-    nonces.some((nonce) => log.burnt.get(sequenceId, nonce) !== undefined)
-  );
+function burnsTwice(log: LogStatements, { id }: SequenceEnd, records: Append["records"]): boolean {
+  const [{ nonce }] = records;
+  if (records.length === 1) return nonce !== undefined && isBurnt(log, id, nonce);
+  const nonces = records.flatMap((record) => record.nonce ?? []);
+  return new Set(nonces).size < nonces.length || nonces.some((one) => isBurnt(log, id, one));
+}
+
+function isBurnt(log: LogStatements, sequence: number | undefined, nonce: string): boolean {
+  return sequence !== undefined && log.burnt.get(sequence, nonce) !== undefined;
 }
 
 /** False, and nothing moved, where one would exceed its maximum. */
@@ -140,10 +159,18 @@ function moveCounters(log: LogStatements, steps: readonly CounterStep[]): boolea
 function place(
   log: LogStatements,
   sequenceId: string,
+  sequence: number,
   { seq, hash, line, nonce, opens, closes }: PlacedRecord,
 ): void {
   const burnt = nonce ?? null;
-  log.insert.run(sequenceId, seq, burnt, line, rowChecksum(sequenceId, seq, burnt, line));
-  if (opens !== undefined) log.opens.run(hash, sequenceId, opens.gate_id, opens.expires_ms);
-  if (closes !== undefined) log.closes.run(closes);
+  const crc = rowChecksum(sequenceId, seq, burnt, line);
+  const { lastInsertRowid: position } = log.insert.run(sequence, seq, burnt, line, crc);
+  if (opens !== undefined) log.opens.run(position, hash, opens.gate_id, opens.expires_ms);
+  if (closes !== undefined) close(log, sequence, closes);
+}
+
+/** What is not open, or was closed, stays so. */
+function close(log: LogStatements, sequence: number, hash: string): void {
+  const position = log.opened.get(sequence, hash)?.["position"];
+  if (typeof position === "number") log.closes.run(position);
 }

@@ -6,11 +6,13 @@ import { GateError, type StoreFinding } from "@stepgate/core";
 import { openReading } from "./database.ts";
 import { markFile, standingMark } from "./high-water-mark.ts";
 import { isIntact } from "./row-checksum.ts";
-import { pragma, SCHEMA_VERSION } from "./schema.ts";
+import { pragma, rowsOfRecords, SCHEMA_VERSION } from "./schema.ts";
 
 const MEGABYTE = 1 << 20;
 const LITTLE_SPACE = 64 * MEGABYTE;
 const SOME_SPACE = 1024 * MEGABYTE;
+/** What a decision takes at most, in batches of dozens. */
+const DECISION_BYTES = 2000;
 /** Several times what the store lets it grow to. */
 const LONG_WAL = 64 * MEGABYTE;
 const PROBLEMS = 20;
@@ -100,7 +102,7 @@ function fileSystem(file: string): StoreFinding {
 function room(file: string): StoreFinding {
   const { bavail, bsize } = statfsSync(dirname(file));
   const bytes = bavail * bsize;
-  const left = `${Math.floor(bytes / MEGABYTE)} MB are left on its disk, for some ${Math.floor(bytes / 1200)} decisions`;
+  const left = `${Math.floor(bytes / MEGABYTE)} MB are left on its disk, for some ${Math.floor(bytes / DECISION_BYTES)} decisions`;
   const fix = "make room on the disk";
   if (bytes < LITTLE_SPACE)
     return fault("free space", `Only ${left}: then every action is denied.`, fix);
@@ -165,7 +167,7 @@ function schema(database: DatabaseSync): StoreFinding {
   if (version === SCHEMA_VERSION) return ok("schema", `Its schema is version ${version}.`);
   return warning(
     "schema",
-    `Its schema is version ${version}; it becomes ${SCHEMA_VERSION} where a store opens it, and earlier programs refuse it then.`,
+    `Its schema is version ${version}; it becomes ${SCHEMA_VERSION} where a store opens it, for which its records are copied, and earlier programs refuse it then.`,
   );
 }
 
@@ -183,7 +185,8 @@ function records(database: DatabaseSync): readonly StoreFinding[] {
   let expected = 0;
   let unchecked = 0;
   const problems: string[] = [];
-  for (const row of database.prepare("SELECT * FROM record ORDER BY position").iterate()) {
+  const rows = database.prepare(`${rowsOfRecords(database)} ORDER BY r.position`);
+  for (const row of rows.iterate()) {
     expected++;
     const position = Number(row["position"]);
     if (position !== expected)

@@ -10,6 +10,11 @@ import { walLimit } from "./wal-limit.ts";
 export interface Log {
   readonly database: DatabaseSync;
   readonly statements: LogStatements;
+  /** Begins a transaction that holds the file's write lock. @throws an error of SQLite's, also where the file is busy. */
+  begin(): void;
+  commit(): void;
+  /** Where a transaction cannot go on: it was not. @throws an error of SQLite's. */
+  rollBack(): void;
   /** To be called after a commit, which it cannot undo. */
   committed(): void;
   close(): void;
@@ -62,9 +67,22 @@ function logOf({ database, file }: OpenedFile): Log {
   const statements = logStatements(database);
   const mark = highWaterMark(file);
   const limit = walLimit(database, file);
+  const begin = database.prepare("BEGIN IMMEDIATE");
+  const commit = database.prepare("COMMIT");
   return {
     database,
     statements,
+    begin() {
+      begin.run();
+      statements.heads.refresh();
+    },
+    commit() {
+      commit.run();
+    },
+    rollBack() {
+      statements.heads.forget();
+      if (database.isTransaction) database.exec("ROLLBACK");
+    },
     committed() {
       mark.raise(Number(statements.end.get()?.["position"] ?? 0));
       limit();

@@ -6,7 +6,8 @@ import { GateError } from "@stepgate/core";
 import { beginMark } from "./high-water-mark.ts";
 import { mustBeWhole } from "./log-damage.ts";
 import { isBusy } from "./patience.ts";
-import { APPLICATION_ID, bringUpToDate, pragma, SCHEMA_VERSION } from "./schema.ts";
+import { APPLICATION_ID, PAGE_BYTES, pragma, SCHEMA_VERSION } from "./schema.ts";
+import { bringUpToDate } from "./upgrade.ts";
 import { mustHoldTogether } from "./wal-damage.ts";
 import { writeWalAgain } from "./write-wal-again.ts";
 
@@ -141,6 +142,8 @@ function look(database: DatabaseSync): Record<"application" | "version" | "table
 
 /** Set explicitly and read back: a build of SQLite or a file system may have it otherwise. */
 function setDurability(database: DatabaseSync, file: string): void {
+  // Before the first page is written; a log that is there keeps what it has.
+  database.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
   if (writeAheadLog(database) !== "wal")
     throw cannotOpen(file, "no write-ahead log can be kept there (a network file system?)");
   // On macOS a plain fsync stops at the drive's cache; elsewhere these two change nothing.

@@ -30,6 +30,10 @@ export function gradualWriter(parts: GradualParts): Writer {
   let betweenStarts = BETWEEN_STARTS_MS;
   let isClosed = false;
 
+  function isDue(): boolean {
+    return writes > inlineWrites && performance.now() - startedAt > betweenStarts;
+  }
+
   function startThread(): void {
     startedAt = performance.now();
     try {
@@ -65,8 +69,7 @@ export function gradualWriter(parts: GradualParts): Writer {
   return {
     submit<K extends Write["kind"]>(write: WriteOf<K>): Promise<WriteAnswers[K]> {
       writes++;
-      const isDue = writes > inlineWrites && performance.now() - startedAt > betweenStarts;
-      if (thread === undefined && isDue && !isClosed) startThread();
+      if (thread === undefined && !isClosed && isDue()) startThread();
       return route.submit(write);
     },
     async close() {

@@ -10,53 +10,66 @@ import type { LogStatements } from "./append-records.ts";
 import type { Connection, Log } from "./connection.ts";
 import { isBusy, longer, sharedNow } from "./patience.ts";
 
-/** Runs work inside shared transactions, in the order in which it was submitted. */
+/** Work to be done inside a transaction. */
+export interface Job {
+  /** From then on, by the clock of `sharedNow`, a busy file is waited for no longer. */
+  readonly expires: number;
+  /** Does the work, and returns what to do once it is durable. */
+  run(log: LogStatements): () => void;
+  /** Called where its transaction was undone, or may have been. */
+  fail(cause: unknown): void;
+}
+
+/** Runs work inside shared transactions, in the order in which it was given. */
 export interface GroupCommit {
+  add(jobs: readonly Job[]): void;
   /**
-   * Resolves once the work is durable; rejects where its transaction was undone, or may have been. From `expires` on, by
-   * the clock of `sharedNow`, a busy file is waited for no longer.
+   * {@link GroupCommit.add} for one job: resolves once it is durable; rejects where its transaction was undone, or may
+   * have been.
    */
   submit<T>(work: (log: LogStatements) => T, expires: number): Promise<T>;
-  /** Resolves when everything that was submitted is settled. */
+  /** How long the last commit took to reach the disk, in milliseconds. */
+  syncMs(): number;
+  /** Resolves when everything that was given is settled. */
   drained(): Promise<void>;
 }
 
 /** Nobody waits any more for work that has not begun by then: it is left undone. */
 const NOBODY_WAITS_MS = 100;
 
-interface Job {
-  readonly expires: number;
-  /** Does the work, and returns what to do once it is durable. */
-  run(log: LogStatements): () => void;
-  fail(error: unknown): void;
+/** How it groups. */
+export interface Grouping {
+  /** Each `add` is committed by itself and at once, where the file is free; else all of one turn of the event loop, after it. */
+  readonly atOnce?: boolean;
 }
 
 /** Begins with an empty queue. */
-export function groupCommit(connection: Connection): GroupCommit {
+export function groupCommit(
+  connection: Connection,
+  { atOnce = false }: Grouping = {},
+): GroupCommit {
   let queue: Job[] = [];
+  let isDraining = false;
   let draining: Promise<void> | undefined;
+  let syncMs = 0;
 
-  function submit<T>(work: (log: LogStatements) => T, expires: number): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const run = (log: LogStatements): (() => void) => {
-      const result = work(log);
-      return () => resolve(result);
-    };
-    queue.push({ expires, run, fail: reject });
-    draining ??= drain();
-    return promise;
+  function add(jobs: readonly Job[]): void {
+    queue.push(...jobs);
+    if (isDraining) return;
+    isDraining = true;
+    draining = drain();
   }
 
   async function drain(): Promise<void> {
     for (let pause = 1; queue.length > 0;) {
-      await endOfTurn();
+      if (!atOnce) await endOfTurn();
       const batch = failExpired(
         queue,
         NOBODY_WAITS_MS,
         new Error("it came too late to be written"),
       );
       queue = [];
-      const fault = commit(connection, batch);
+      const fault = commit(connection, batch, (ms) => (syncMs = ms));
       if (fault === undefined) {
         pause = 1;
       } else if (isBusy(fault)) {
@@ -68,22 +81,43 @@ export function groupCommit(connection: Connection): GroupCommit {
       }
     }
     // In the same step as the last look at the queue: what is submitted from now on starts anew.
-    draining = undefined;
+    isDraining = false;
   }
 
-  return { submit, drained: async () => draining };
+  return {
+    add,
+    submit: <T>(work: (log: LogStatements) => T, expires: number) =>
+      new Promise<T>((resolve, fail) => {
+        const run = (log: LogStatements): (() => void) => {
+          const result = work(log);
+          return () => resolve(result);
+        };
+        add([{ expires, run, fail }]);
+      }),
+    syncMs: () => syncMs,
+    async drained() {
+      while (isDraining) await draining;
+    },
+  };
 }
 
 /** One transaction. Returns what undid it; then no job was told anything. */
-function commit(connection: Connection, batch: readonly Job[]): unknown {
+function commit(
+  connection: Connection,
+  batch: readonly Job[],
+  took: (ms: number) => void,
+): unknown {
   if (batch.length === 0) return undefined;
   let settle: readonly (() => void)[];
   let log: Log;
   try {
     log = connection.log();
-    log.database.exec("BEGIN IMMEDIATE");
-    settle = batch.map((job) => job.run(log.statements));
-    log.database.exec("COMMIT");
+    const { statements } = log;
+    log.begin();
+    settle = batch.map((job) => job.run(statements));
+    const began = performance.now();
+    log.commit();
+    took(performance.now() - began);
   } catch (error) {
     if (isBusy(error)) rollBack(connection);
     else connection.drop();
@@ -105,8 +139,7 @@ function afterCommit(connection: Connection, log: Log): void {
 
 function rollBack(connection: Connection): void {
   try {
-    const { database } = connection.log();
-    if (database.isTransaction) database.exec("ROLLBACK");
+    connection.log().rollBack();
   } catch {
     connection.drop();
   }

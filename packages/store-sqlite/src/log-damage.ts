@@ -2,8 +2,8 @@
 import type { DatabaseSync } from "node:sqlite";
 import { GateError } from "@stepgate/core";
 import { markFile, standingMark } from "./high-water-mark.ts";
-import { pragma } from "./schema.ts";
 import { isIntact } from "./row-checksum.ts";
+import { isNumbered, pragma, rowsOfRecords } from "./schema.ts";
 
 /** Up to so many bytes every page and every index is checked, at some 2 ms a megabyte; beyond it, the end of the log. */
 const CHECKED_WHOLE_BYTES = 16 << 20;
@@ -39,25 +39,38 @@ function mustBeSound(database: DatabaseSync, file: string): void {
 /** The first damage among the last records: a row that is not what was written, or that an index does not lead to. */
 function damageAtEnd(database: DatabaseSync): string | undefined {
   const rows = database
-    .prepare("SELECT * FROM record ORDER BY position DESC LIMIT ?")
+    .prepare(`${rowsOfRecords(database)} ORDER BY r.position DESC LIMIT ?`)
     .all(CHECKED_RECORDS);
-  const place = database.prepare(
-    "SELECT position FROM record INDEXED BY sqlite_autoindex_record_1 WHERE sequence_id = ? AND seq = ?",
-  );
-  const nonce = database.prepare(
-    "SELECT position FROM record INDEXED BY burnt_nonce WHERE sequence_id = ? AND nonce = ?",
-  );
+  // An older log's indexes are made anew from its rows.
+  const strayed = isNumbered(database) ? strayedIndex(database) : () => undefined;
   let expected = endOf(database);
   for (const row of rows) {
-    const { position, sequence_id, seq, nonce: burnt } = row;
+    const { position } = row;
     if (position !== expected--) return `position ${expected + 1} is missing`;
     if (!isIntact(row)) return `the record at position ${position} is not what was written`;
-    if (place.get(String(sequence_id), Number(seq))?.["position"] !== position)
-      return `the index of places does not lead to position ${position}`;
-    if (burnt !== null && nonce.get(String(sequence_id), String(burnt))?.["position"] !== position)
-      return `the index of nonces does not lead to position ${position}`;
+    const index = strayed(row);
+    if (index !== undefined) return `the index of ${index} does not lead to position ${position}`;
   }
   return undefined;
+}
+
+/** Gives the index that does not lead to a row. */
+function strayedIndex(database: DatabaseSync) {
+  const sequence = database.prepare("SELECT id FROM sequence WHERE name = ?");
+  const place = database.prepare(
+    "SELECT position FROM record INDEXED BY sqlite_autoindex_record_1 WHERE sequence = ? AND seq = ?",
+  );
+  const nonce = database.prepare(
+    "SELECT position FROM record INDEXED BY burnt_nonce WHERE sequence = ? AND nonce = ?",
+  );
+  return (row: Readonly<Record<string, unknown>>): string | undefined => {
+    const { position, nonce: burnt } = row;
+    const id = Number(row["sequence"]);
+    if (sequence.get(String(row["sequence_id"]))?.["id"] !== id) return "sequences";
+    if (place.get(id, Number(row["seq"]))?.["position"] !== position) return "places";
+    if (burnt !== null && nonce.get(id, String(burnt))?.["position"] !== position) return "nonces";
+    return undefined;
+  };
 }
 
 function endOf(database: DatabaseSync): number {

@@ -24,7 +24,8 @@ export function longer(pause: number): number {
 
 /** Milliseconds on a clock that all threads of a process share; `performance.now()` has a beginning of its own in each. */
 export function sharedNow(): number {
-  return Number(process.hrtime.bigint() / 1000n) / 1000;
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1e3 + nanoseconds / 1e6;
 }
 
 /** True where another connection holds the lock that was asked for. The low byte is the primary result code. */

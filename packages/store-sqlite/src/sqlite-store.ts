@@ -48,8 +48,8 @@ const PAGE = 512;
 const INLINE_WRITES = 32;
 
 /**
- * Opens the log in an SQLite file, or begins one. All appends of one turn of the event loop share one transaction and
- * one fsync, and are answered after it.
+ * Opens the log in an SQLite file, or begins one. All appends of one turn of the event loop share a transaction and its
+ * fsync, and are answered after it; a thread may be given them in two halves.
  *
  * @throws TypeError for a path that is no file's, GateError STORE_UNAVAILABLE where the file cannot be this store's.
  * @example
@@ -160,12 +160,11 @@ async function* lines(query: Query): AsyncGenerator<string> {
 }
 
 async function* openAllows(query: Query): AsyncGenerator<OpenAllow> {
-  for (let after = ""; ;) {
-    const page = (await query((log) => log.openAllows.all(after, PAGE))).map(openAllow);
-    yield* page;
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return;
-    after = last.hash;
+  for (let after = 0; ;) {
+    const page = await query((log) => log.openAllows.all(after, PAGE));
+    for (const row of page) yield openAllow(row);
+    if (page.length < PAGE) return;
+    after = Number(page.at(-1)?.["position"]);
   }
 }
 

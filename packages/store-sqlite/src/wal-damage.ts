@@ -8,13 +8,14 @@
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
 import { GateError } from "@stepgate/core";
+import { PAGE_BYTES } from "./schema.ts";
 
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 /** Its last bit says in which order the machine that began the log had the bytes of a word. */
 const BIG_ENDIAN_MAGIC = 0x377f0683;
-/** SQLite's own default, of which every log is that this store made. */
-const USUAL_PAGE_BYTES = 4096;
+/** What logs of this store have, where a damaged header does not say it: SQLite's own default before schema 5. */
+const USUAL_PAGE_BYTES = [PAGE_BYTES, 4096];
 
 /** How often a log that another process writes to is read again, for one reading is not of one moment. */
 const READINGS = 5;
@@ -33,12 +34,12 @@ export function mustHoldTogether(file: string): void {
 
 /** The number of the first frame that does not fit, where acknowledged commits come after it; `undefined`: none is lost. */
 export function breakBeforeCommits(wal: Buffer): number | undefined {
-  const frames = framesOf(wal);
+  const header = headerSum(wal);
+  if (header === undefined)
+    return USUAL_PAGE_BYTES.some((size) => hasTwoCommits(framesOf(wal, size), 0)) ? 0 : undefined;
+  const frames = framesOf(wal, wal.readUInt32BE(8));
   let at = 0;
-  for (let sum = headerSum(wal); sum !== undefined && at < frames.count; at++) {
-    if (!frames.fits(at, sum)) break;
-    sum = frames.sumOf(at);
-  }
+  for (let sum = header; at < frames.count && frames.fits(at, sum); at++) sum = frames.sumOf(at);
   if (at === frames.count) return undefined;
   return hasTwoCommits(frames, at) ? at : undefined;
 }
@@ -69,11 +70,10 @@ interface Frames {
   endsTransaction(at: number): boolean;
 }
 
-function framesOf(wal: Buffer): Frames {
+function framesOf(wal: Buffer, pageBytes: number): Frames {
   const isSound = headerSum(wal) !== undefined;
   const littleEndian = isSound ? isLittleEndian(wal) : endianness() === "LE";
-  const size = isSound ? wal.readUInt32BE(8) : USUAL_PAGE_BYTES;
-  const bytes = FRAME_HEADER_BYTES + size;
+  const bytes = FRAME_HEADER_BYTES + pageBytes;
   const start = (at: number): number => HEADER_BYTES + at * bytes;
   const word = (at: number, index: number): number => wal.readUInt32BE(start(at) + 4 * index);
   const count = Math.max(0, Math.floor((wal.length - HEADER_BYTES) / bytes));

@@ -100,8 +100,8 @@ test("a row or an index in which a letter was changed is a fault, wherever that 
     writeFileSync(path, changed);
     expect(checkSqlite(path).some(({ level }) => level === "fault")).toBe(true);
   }
-  // Its column, its line, and two indexes.
-  expect(places).toBe(4);
+  // Its sequence, the index of sequences, and its line.
+  expect(places).toBe(3);
 });
 
 test("a log in memory, which a restart would lose, is a fault", async (context) => {

@@ -1,12 +1,23 @@
 /** Which files the store takes, how it makes them, and what it sets on them. */
+import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { FORGOTTEN_AFTER_MS, GateError } from "@stepgate/core";
-import { AT_MS, counting } from "@stepgate/contract";
-import { sqliteStore } from "@stepgate/store-sqlite";
+import {
+  createGate,
+  FORGOTTEN_AFTER_MS,
+  GateError,
+  generateSigningKey,
+  memoryStore,
+  recordHash,
+} from "@stepgate/core";
+import { AT_MS, counting, sampleRecord } from "@stepgate/contract";
+import { compilePolicy } from "@stepgate/policy";
+import { checkSqlite, sqliteStore } from "@stepgate/store-sqlite";
 import { expect, test } from "vitest";
+import { RACE_POLICY } from "../../contract/src/gate-races.ts";
 import { openDatabase } from "../src/database.ts";
+import { rowChecksum } from "../src/row-checksum.ts";
 import { newLog, one } from "./new-log.ts";
 
 test("a new file and those beside it are for their owner only", async () => {
@@ -80,9 +91,9 @@ test("a log of a later schema is refused, with both versions", async () => {
   const { path, open } = newLog();
   await open().close();
   const later = new DatabaseSync(path);
-  later.exec("PRAGMA user_version = 5");
+  later.exec("PRAGMA user_version = 6");
   later.close();
-  expect(unavailable(path)).toMatch(/its schema is version 5, and this program knows version 4$/);
+  expect(unavailable(path)).toMatch(/its schema is version 6, and this program knows version 5$/);
 });
 
 test("a log of the schema before counters is brought up to date, with everything that it holds", async () => {
@@ -127,6 +138,63 @@ test("a log of the schema before the tree is brought up to date, and its records
   expect(await store.index({ size: 0, leaves: [leaf], nodes: [] })).toBe("won");
   expect(await store.leaf("s", 0)).toBe(0);
   expect(schemaOf(path)).toEqual(schemaOf(await newlyMade()));
+});
+
+test("a log that names its sequences in every row is brought up to date: all of it is copied, and its open ALLOWs find their records", async () => {
+  const { path, open } = newLog();
+  const { lines, hashes } = await receiptsOfGate();
+  writeWithoutCounters(path, lines[0] ?? "");
+  const old = new DatabaseSync(path);
+  old.exec(NAMED_SEQUENCES);
+  const record = old.prepare("INSERT INTO record VALUES (NULL, ?, ?, ?, ?, ?)");
+  const opens = old.prepare("INSERT INTO open_allow VALUES (?, ?, 'gate', ?)");
+  for (const [index, line] of lines.slice(1).entries()) {
+    const [seq, nonce] = [index + 1, `nonce-${index}`];
+    record.run("s", seq, nonce, line, rowChecksum("s", seq, nonce, line));
+  }
+  record.run("t", 0, null, "{}", rowChecksum("t", 0, null, "{}"));
+  for (const [index, hash] of hashes.entries()) opens.run(hash, "s", index);
+  old.close();
+  const store = open();
+  const listed = await Array.fromAsync(store.openAllows());
+  expect(listed).toEqual(
+    hashes.map((hash, expires_ms) => ({ sequence_id: "s", hash, gate_id: "gate", expires_ms })),
+  );
+  expect(await Array.fromAsync(store.lines())).toEqual([...lines, "{}"]);
+  expect(await store.read("s", 1)).toEqual(lines.slice(1));
+  const [last = 0, burnt] = [
+    lines.length,
+    sampleRecord("s", lines.length, "x", { nonce: "nonce-0" }),
+  ];
+  expect(await store.append({ sequence_id: "s", records: [burnt] })).toBe("replay");
+  const outcome = sampleRecord("s", last, "outcome", { closes: hashes[1] ?? "" });
+  expect(await store.append({ sequence_id: "s", records: [outcome] })).toBe("won");
+  expect(await Array.fromAsync(store.openAllows())).toHaveLength(hashes.length - 1);
+  expect(schemaOf(path)).toEqual(schemaOf(await newlyMade()));
+  await store.close();
+  expect(checkSqlite(path).filter(({ level }) => level === "fault")).toEqual([]);
+});
+
+test.for([
+  [
+    "an open ALLOW has no record",
+    "INSERT INTO open_allow VALUES ('sha256:0', 's', 'gate', 1)",
+    /an ALLOW that is open has no record$/,
+  ],
+  [
+    "a sequence has no beginning",
+    "INSERT INTO record (sequence_id, seq, line) VALUES ('t', 1, '{}')",
+    /NOT NULL constraint failed: record\.sequence$/,
+  ],
+] as const)("an older log in which %s is refused, and left as it was", ([, damage, says]) => {
+  const { path } = newLog();
+  writeWithoutCounters(path, JSON.stringify({ v: "none" }));
+  const old = new DatabaseSync(path);
+  old.exec(damage);
+  old.close();
+  const before = schemaOf(path);
+  expect(unavailable(path)).toMatch(says);
+  expect(schemaOf(path)).toEqual(before);
 });
 
 test("the tree can be neither changed nor removed, not even by SQL, and what is no node is refused", async () => {
@@ -207,8 +275,45 @@ test("records can be neither changed nor removed, not even by SQL", async () => 
   const shell = new DatabaseSync(path, { timeout: 1000 });
   expect(() => shell.exec("UPDATE record SET line = '{}'")).toThrow("records are never changed");
   expect(() => shell.exec("DELETE FROM record")).toThrow("records are never removed");
+  expect(() => shell.exec("UPDATE sequence SET name = 't'")).toThrow("sequences are never changed");
+  expect(() => shell.exec("DELETE FROM sequence")).toThrow("sequences are never removed");
   shell.close();
 });
+
+/** What versions 2 to 4 of the schema added. */
+const NAMED_SEQUENCES = `
+  CREATE TABLE counter (name TEXT PRIMARY KEY, total TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX counter_end ON counter (until_ms);
+  CREATE TABLE node (
+    level INTEGER NOT NULL CHECK (level >= 0),
+    place INTEGER NOT NULL CHECK (place >= 0),
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (level, place)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER node_stays BEFORE DELETE ON node BEGIN SELECT RAISE(ABORT, 'nodes are never removed'); END;
+  CREATE TRIGGER node_stands BEFORE UPDATE ON node BEGIN SELECT RAISE(ABORT, 'nodes are never changed'); END;
+  ALTER TABLE record ADD COLUMN crc INTEGER;
+  ALTER TABLE counter ADD COLUMN crc INTEGER;
+  PRAGMA user_version = 4;
+`;
+
+/** The lines of one sequence of a gate, and the hashes of its ALLOWs. */
+async function receiptsOfGate(): Promise<{ lines: readonly string[]; hashes: readonly string[] }> {
+  const store = memoryStore();
+  const gate = await createGate({
+    policies: [compilePolicy(RACE_POLICY)],
+    signer: generateSigningKey(),
+    saltKey: randomBytes(32),
+    store,
+  });
+  const hashes: string[] = [];
+  for (const name of ["intake", "lookup", "lookup"]) {
+    const call = { sequence_id: "s", function: name, action_type: "READ", args: {} };
+    const { receipt } = await gate.decide(call);
+    hashes.push(receipt === undefined ? "" : recordHash(receipt));
+  }
+  return { lines: await store.read("s", 0), hashes };
+}
 
 /** A log as version 1 of the schema made it: without counters. */
 function writeWithoutCounters(path: string, line: string): void {

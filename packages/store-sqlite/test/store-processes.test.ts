@@ -46,17 +46,17 @@ test("where the disk takes no more, an append is unknown and leaves nothing; wit
     result: "won",
   });
   await ask({ ask: "limit", path, bytes: 20_000 });
-  expect(await ask({ ask: "append", sequenceId: "s", seq: 1, size: 100_000 })).toEqual({
+  expect(await ask({ ask: "append", sequenceId: "s", seq: 1, size: 400_000 })).toEqual({
     result: "unknown",
   });
-  expect(await ask({ ask: "append", sequenceId: "t", seq: 0, size: 100_000 })).toEqual({
+  expect(await ask({ ask: "append", sequenceId: "t", seq: 0, size: 400_000 })).toEqual({
     result: "unknown",
   });
   const store = open();
   expect([await store.read("s", 1), await store.read("t", 0)]).toEqual([[], []]);
   expect(await store.counters(["appends"])).toEqual(new Map([["appends", "1"]]));
   await ask({ ask: "limit", path, bytes: -1 });
-  expect(await ask({ ask: "append", sequenceId: "s", seq: 1, size: 100_000 })).toEqual({
+  expect(await ask({ ask: "append", sequenceId: "s", seq: 1, size: 400_000 })).toEqual({
     result: "won",
   });
   expect(await store.read("s", 0)).toHaveLength(2);

@@ -84,7 +84,7 @@ export async function folderOfReceipts(mode: "enforce" | "shadow" = "enforce") {
 
 /** Every row anew, at positions without a gap, as one of before there were checksums. */
 const REWRITE = `
-  CREATE TEMP TABLE kept AS SELECT row_number() OVER (ORDER BY position) AS position, sequence_id, seq, nonce, line FROM record;
+  CREATE TEMP TABLE kept AS SELECT row_number() OVER (ORDER BY position) AS position, sequence, seq, nonce, line FROM record;
   DELETE FROM record;
-  INSERT INTO record (position, sequence_id, seq, nonce, line) SELECT position, sequence_id, seq, nonce, line FROM kept;
+  INSERT INTO record (position, sequence, seq, nonce, line) SELECT position, sequence, seq, nonce, line FROM kept;
 `;

@@ -165,7 +165,9 @@ describe("an export as in-toto", () => {
     // The other sequence is whole, and does not answer for the first.
     expect(await changed.inToto("--sequence", "b")).toMatchObject({ code: 0, stderr: "" });
     const gap = await folderOfReceipts();
-    gap.tamper(`DELETE FROM record WHERE sequence_id = 'a' AND seq = 2`);
+    gap.tamper(
+      `DELETE FROM record WHERE sequence = (SELECT id FROM sequence WHERE name = 'a') AND seq = 2`,
+    );
     expect(await gap.inToto("--json")).toMatchObject({
       code: 1,
       stdout: expect.stringContaining('"code":"GAP"'),
@@ -185,7 +187,7 @@ describe("an export as in-toto", () => {
   test("is refused for one sequence where the log's own chain is not sound", async () => {
     const { inToto, tamper } = await folderOfReceipts();
     tamper(
-      `UPDATE record SET line = replace(line, '"active"', '"withdrawn"') WHERE sequence_id = '@log'`,
+      `UPDATE record SET line = replace(line, '"active"', '"withdrawn"') WHERE sequence = (SELECT id FROM sequence WHERE name = '@log')`,
     );
     expect(await inToto("--sequence", "b")).toMatchObject({ code: 1, stdout: "" });
   });

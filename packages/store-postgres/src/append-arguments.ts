@@ -1,6 +1,7 @@
 /** A batch of appends as the parallel arrays that the log's function `append` takes. */
 import { hash } from "node:crypto";
-import type { Append, CounterStep } from "@stepgate/core";
+import type { Append, CounterStep, PlacedRecord } from "@stepgate/core";
+import { bigintArray, booleanArray, integerArray, textArray } from "./binary-array.ts";
 
 /** A call of `append`: the SQL, and what it is given. */
 export interface AppendCall {
@@ -35,35 +36,45 @@ function isPlain({ documents = [], counters = [] }: Append): boolean {
   return documents.length + counters.length === 0;
 }
 
-/** Appends are numbered from 1, as SQL counts. */
-function recordArrays(batch: readonly Append[]): readonly unknown[] {
-  const records = batch.flatMap((append, nth) => {
-    const { sequence_id: name } = append;
-    const shared = { of: nth + 1, name, first: firstOf(append), repeats: repeatsNonce(append) };
-    return append.records.map((record) => ({ ...shared, record }));
+/** A record, with what of its append goes with each of them. */
+interface Row {
+  /** Appends are numbered from 1, as SQL counts. */
+  readonly of: number;
+  readonly name: string;
+  readonly first: number | null;
+  readonly repeats: boolean;
+  readonly record: PlacedRecord;
+}
+
+function recordArrays(batch: readonly Append[]): readonly Buffer[] {
+  const rows = batch.flatMap((append, nth): readonly Row[] => {
+    const { sequence_id: name, records } = append;
+    const [first, repeats] = [firstOf(records), repeatsNonce(records)];
+    return records.map((record) => ({ of: nth + 1, name, first, repeats, record }));
   });
   return [
-    records.map(({ of }) => of),
-    records.map(({ name }) => name),
-    records.map(({ first }) => first),
-    records.map(({ repeats }) => repeats),
-    records.map(({ record }) => record.seq),
-    records.map(({ record }) => record.nonce),
-    records.map(({ record }) => record.line),
-    records.map(({ record }) => (record.opens === undefined ? null : record.hash)),
-    records.map(({ record }) => record.opens?.gate_id),
-    records.map(({ record }) => record.opens?.expires_ms),
-    records.map(({ record }) => record.closes),
+    integerArray(rows.map(({ of }) => of)),
+    textArray(rows.map(({ name }) => name)),
+    bigintArray(rows.map(({ first }) => first)),
+    booleanArray(rows.map(({ repeats }) => repeats)),
+    bigintArray(rows.map(({ record }) => record.seq)),
+    textArray(rows.map(({ record }) => record.nonce)),
+    textArray(rows.map(({ record }) => record.line)),
+    textArray(rows.map(({ record }) => (record.opens === undefined ? null : record.hash))),
+    textArray(rows.map(({ record }) => record.opens?.gate_id)),
+    bigintArray(rows.map(({ record }) => record.opens?.expires_ms)),
+    textArray(rows.map(({ record }) => record.closes)),
   ];
 }
 
 /** The place that all others of the append follow without a gap; null where they do not. */
-function firstOf({ records }: Append): number | null {
+function firstOf(records: Append["records"]): number | null {
   const [{ seq: first }] = records;
   return records.every(({ seq }, nth) => seq === first + nth) ? first : null;
 }
 
-function repeatsNonce({ records }: Append): boolean {
+function repeatsNonce(records: Append["records"]): boolean {
+  if (records.length === 1) return false;
   const nonces = records.flatMap(({ nonce }) => nonce ?? []);
   return new Set(nonces).size < nonces.length;
 }

@@ -238,17 +238,29 @@ function isOverloaded(setup: GateSetup, state: SequenceState, denied: boolean, n
 type DecisionDraft = Extract<Draft, { readonly kind: "decision" }>;
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** Members are set one by one where they apply: to spread each would cost more than to decide. */
+/**
+ * Members are set one by one where they apply: to spread each would cost more than to decide. Those that always apply are
+ * in the literal, for what is set later lies in a list that grows, and is copied, as it is filled.
+ */
 function decisionDraft(
   { setup, request, call, now }: Asked,
-  state: SequenceState,
+  { opened }: SequenceState,
   { refusal, call: members, resumes, effects, seals }: Verdict,
   missed: number,
 ): Draft {
-  const draft = draftOf(state, members, refusal === undefined ? "ALLOW" : "DENY");
-  draft.nonce = request.nonce;
-  draft.attempt = request.attempt;
-  draft.request_ts_ms = request.ts_ms;
+  const draft: Writable<DecisionDraft> = {
+    kind: "decision",
+    mode: opened.mode,
+    policy_id: opened.policy_id,
+    policy_version: opened.policy_version,
+    policy_digest: opened.policy_digest,
+    decision: refusal === undefined ? "ALLOW" : "DENY",
+    nonce: request.nonce,
+    attempt: request.attempt,
+    request_ts_ms: request.ts_ms,
+  };
+  addOwner(draft, opened);
+  addCall(draft, members);
   if (refusal?.code !== "POLICY_UNAVAILABLE") draft.args_digest = call.digest;
   if (refusal !== undefined) {
     draft.deny_code = refusal.code;
@@ -261,25 +273,18 @@ function decisionDraft(
   return draft;
 }
 
-/** What every decision of the sequence says, and what it says of this call. */
-function draftOf(
-  { opened }: SequenceState,
-  call: CallMembers,
-  decision: "ALLOW" | "DENY",
-): Writable<DecisionDraft> {
-  const { mode, policy_id, policy_version, policy_digest, agent_id, tenant } = opened;
-  const draft: Writable<DecisionDraft> = {
-    ...call,
-    kind: "decision",
-    mode,
-    policy_id,
-    policy_version,
-    policy_digest,
-    decision,
-  };
+function addOwner(draft: Writable<DecisionDraft>, { agent_id, tenant }: OpenReceipt): void {
   if (agent_id !== undefined) draft.agent_id = agent_id;
   if (tenant !== undefined) draft.tenant = tenant;
-  return draft;
+}
+
+function addCall(draft: Writable<DecisionDraft>, call: CallMembers): void {
+  const { step, function: fn, action_type, tool, audience } = call;
+  if (step !== undefined) draft.step = step;
+  if (fn !== undefined) draft.function = fn;
+  if (action_type !== undefined) draft.action_type = action_type;
+  if (tool !== undefined) draft.tool = tool;
+  if (audience !== undefined) draft.audience = audience;
 }
 
 /** The answer that a record stands for. The same for a new record and for one that is answered again. */
@@ -368,13 +373,22 @@ function invalidDraft(
   missed: number,
 ): Draft {
   const { ts_ms, agent_id: _agent, tenant: _tenant, ...members } = wellFormed;
-  return {
-    ...draftOf(state, members, "DENY"),
+  const { mode, policy_id, policy_version, policy_digest } = state.opened;
+  const draft: Writable<DecisionDraft> = {
+    ...members,
+    kind: "decision",
+    mode,
+    policy_id,
+    policy_version,
+    policy_digest,
+    decision: "DENY",
     ...(ts_ms === undefined ? {} : { request_ts_ms: Number(ts_ms) }),
     deny_code: "INVALID_REQUEST",
     rule: refused.rule as string,
     ...(missed > 0 ? { unrecorded: missed } : {}),
   };
+  addOwner(draft, state.opened);
+  return draft;
 }
 
 function invalid(member: string, message: string): Deny {

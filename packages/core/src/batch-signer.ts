@@ -8,16 +8,16 @@ import { type MerkleTree, merkleTree, type TreeHash } from "./merkle.ts";
 import { type Batch, batchInput, type BodyText, inputOf, leafOf, MAX_BATCH } from "./receipt.ts";
 import type { Signer } from "./signer.ts";
 
-/** A record before it is signed: its body, and its record hash. */
-interface Unsigned {
-  readonly text: BodyText;
+/**
+ * A record before it is signed, with the text of its body and its record hash. Its signer adds to it what it signs with:
+ * nothing is made that only carries signatures from one place to the next.
+ */
+export interface Unsigned extends BodyText {
+  readonly body: { sig?: string; batch?: Batch };
   readonly hash: string;
+  /** The canonical text of `batch`, where it has one. */
+  batchText: string | undefined;
 }
-
-/** What a signature adds to a record: one of its own, or that of its batch, of which the canonical text is there too. */
-export type Signature =
-  | { readonly sig: string; readonly batch?: undefined; readonly text?: undefined }
-  | { readonly sig?: undefined; readonly batch: Batch; readonly text: string };
 
 /** Signs the records of one gate under one key. */
 export interface RecordSigner {
@@ -27,21 +27,23 @@ export interface RecordSigner {
    * waits for any more, by then, is not signed.
    * @throws GateError STORE_UNAVAILABLE where the signer fails, to all who wait for that signature and nobody else.
    */
-  sign(records: readonly Unsigned[], deadline: Deadline): Promise<readonly Signature[]>;
+  sign(records: readonly Unsigned[], deadline: Deadline): Promise<void>;
 }
 
 /** Signs each record by itself. */
 export function createSingleSigner(signer: Signer): RecordSigner {
   return {
     keyId: signer.keyId,
-    sign: (records) => Promise.all(records.map((record) => signAlone(signer, record))),
+    async sign(records) {
+      await Promise.all(records.map((record) => signAlone(signer, record)));
+    },
   };
 }
 
 interface Job {
   readonly records: readonly Unsigned[];
   readonly deadline: Deadline;
-  resolve(signatures: readonly Signature[]): void;
+  resolve(): void;
   reject(error: unknown): void;
 }
 
@@ -93,35 +95,33 @@ async function settle(signer: Signer, logId: string, jobs: readonly Job[]): Prom
   try {
     const records = jobs.flatMap((job) => job.records);
     const [first, second] = records;
-    const signatures =
-      first !== undefined && second === undefined
-        ? [await signAlone(signer, first)]
-        : await signTogether(signer, logId, records);
-    let from = 0;
-    for (const { resolve, records: own } of jobs)
-      resolve(signatures.slice(from, (from += own.length)));
+    if (first !== undefined && second === undefined) await signAlone(signer, first);
+    else await signTogether(signer, logId, records);
+    for (const job of jobs) job.resolve();
   } catch (error) {
     for (const job of jobs) job.reject(error);
   }
 }
 
-async function signAlone(signer: Signer, { text }: Unsigned): Promise<Signature> {
-  return { sig: await signatureOf(signer, inputOf(text)) };
+async function signAlone(signer: Signer, record: Unsigned): Promise<void> {
+  record.body.sig = await signatureOf(signer, inputOf(record));
 }
 
 async function signTogether(
   signer: Signer,
   logId: string,
   records: readonly Unsigned[],
-): Promise<readonly Signature[]> {
+): Promise<void> {
   const size = records.length;
   const tree = merkleTree(records.map(({ hash }) => leafOf(hash)));
   const sig = await signatureOf(signer, batchInput(logId, size, tree.root));
-  return pathTexts(tree).map((path, index) => {
-    const batch = { size, index, path: tree.path(index), sig };
-    // Of hex and of numbers alone: nothing in it is to be escaped.
-    return { batch, text: `{"index":${index},"path":[${path}],"sig":"${sig}","size":${size}}` };
-  });
+  const paths = pathTexts(tree);
+  // Of hex and of numbers alone: nothing in it is to be escaped.
+  const end = `],"sig":"${sig}","size":${size}}`;
+  for (const [index, record] of records.entries()) {
+    record.body.batch = { size, index, path: tree.path(index), sig };
+    record.batchText = `{"index":${index},"path":[${paths[index]}${end}`;
+  }
 }
 
 async function signatureOf(signer: Signer, input: string): Promise<string> {

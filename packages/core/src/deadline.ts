@@ -49,16 +49,18 @@ export function createDeadlines(ms: number): InTime {
   }
 
   function settled(waiting: Waiting): void {
-    const { before, after } = waiting;
+    const { before, after, over } = waiting;
     before.after = after;
     if (after === undefined) newest = before;
     else after.before = before;
-    // What lies in the old space already must not hold on to what came after it.
+    // What lies in the old space already must not hold on to what came after it, nor to what was waited for.
     waiting.before = beginning;
     waiting.after = undefined;
+    waiting.over = undefined;
+    waiting.reject = nobodyWaits;
     // Nobody waits any more: what is left of the time must keep no process alive.
     if (newest === beginning) stop();
-    waiting.over?.(waiting);
+    over?.(waiting);
   }
 
   function stop(): void {
@@ -74,9 +76,10 @@ export function createDeadlines(ms: number): InTime {
         timer = setTimeout(abandonLate, Math.ceil(oldest.end - now));
         return;
       }
+      const { reject } = oldest;
       oldest.abandoned = true;
       settled(oldest);
-      oldest.reject(new GateError("STORE_UNAVAILABLE", `no durable answer within ${ms} ms`));
+      reject(new GateError("STORE_UNAVAILABLE", `no durable answer within ${ms} ms`));
     }
   }
 
@@ -121,7 +124,9 @@ interface Link {
 interface Waiting extends Link {
   readonly end: number;
   abandoned: boolean;
-  reject(late: GateError): void;
-  readonly over: ((deadline: Deadline) => void) | undefined;
+  reject: (late: GateError) => void;
+  over: ((deadline: Deadline) => void) | undefined;
   before: Link;
 }
+
+function nobodyWaits(): void {}

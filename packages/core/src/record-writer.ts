@@ -1,12 +1,11 @@
 /** Makes drafts into records: their places in the chain, their hashes, their authenticators and their lines. */
 import { hmacHex, type SecretKey } from "#platform";
 import { createAllowWriter } from "./allow-text.ts";
-import type { RecordSigner, Signature } from "./batch-signer.ts";
+import type { RecordSigner, Unsigned } from "./batch-signer.ts";
 import type { Deadline } from "./deadline.ts";
 import { genesisHash, sha256 } from "./digest.ts";
 import {
   bodyText,
-  type BodyText,
   inputOf,
   lineOf,
   type Receipt,
@@ -77,10 +76,8 @@ export function createRecordWriter(parts: RecordWriterParts): RecordWriter {
     write(place, drafts, deadline) {
       const signer = parts.signer();
       const linked = linkAll(place, drafts, signer);
-      if (signer === undefined) return Promise.resolve(linked.map((one) => finished(one)));
-      return signaturesOf(signer, linked, deadline).then((signatures) =>
-        linked.map((one, index) => finished(one, signatures[index])),
-      );
+      if (signer === undefined) return Promise.resolve(linked.map(finished));
+      return sign(signer, linked, deadline).then(() => linked.map(finished));
     },
   };
 
@@ -93,11 +90,10 @@ export function createRecordWriter(parts: RecordWriterParts): RecordWriter {
     let prev = head?.hash ?? genesisOf(sequence_id, drafts[0]);
     return drafts.map((draft) => {
       const body = bodyOf(draft, signer, sequence_id, seq, prev, ts_ms);
-      const text = body.kind === "decision" ? allowText(body) : bodyText(body);
-      const hash = sha256(text.preimage);
-      prev = hash;
+      const { preimage, places } = body.kind === "decision" ? allowText(body) : bodyText(body);
+      prev = sha256(preimage);
       seq++;
-      return { body, text, hash };
+      return { body, preimage, places, hash: prev, batchText: undefined };
     });
   }
 
@@ -129,15 +125,15 @@ export function createRecordWriter(parts: RecordWriterParts): RecordWriter {
     return body;
   }
 
-  /** Adds its authenticators to a body that nobody else has seen: a copy of it would be as large as all of it. */
-  function finished(
-    { body, text, hash }: Linked,
-    { sig, batch, text: batchText }: Partial<Signature> = {},
-  ): WrittenRecord {
-    if (sig !== undefined) body.sig = sig;
-    if (batch !== undefined) body.batch = batch;
-    if (hmacKey !== undefined) body.hmac_sig = `sha256=${hmacHex(hmacKey.key, inputOf(text))}`;
-    return { receipt: Object.freeze(body), hash, line: lineOf(text, body, batchText) };
+  /** Finishes a body that nobody else has seen: a copy of it would be as large as all of it. */
+  function finished(linked: Linked): WrittenRecord {
+    const { body, hash, batchText } = linked;
+    if (hmacKey !== undefined) body.hmac_sig = `sha256=${hmacHex(hmacKey.key, inputOf(linked))}`;
+    const line = lineOf(linked, body, batchText);
+    // The line has it now. What lies in the old space already must not hold on to it.
+    linked.preimage = "";
+    linked.batchText = undefined;
+    return { receipt: Object.freeze(body), hash, line };
   }
 }
 
@@ -145,18 +141,17 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Unfinished = Writable<Receipt>;
 
 /** A record that has its place, and no authenticators yet. */
-interface Linked {
+interface Linked extends Unsigned {
   readonly body: Unfinished;
-  readonly text: BodyText;
-  readonly hash: string;
+  preimage: string;
 }
 
 /** A batch holds at most one record of a sequence, but for an `open` and the decision appended with it. */
-function signaturesOf(
+function sign(
   signer: RecordSigner,
   linked: readonly Linked[],
   deadline: Deadline,
-): Promise<readonly Signature[]> {
+): Promise<void> {
   if (linked.length === 1) return signer.sign(linked, deadline);
   const kinds = linked.map(({ body }) => body.kind).join();
   return kinds === "open,decision"
@@ -168,8 +163,6 @@ async function signApart(
   signer: RecordSigner,
   linked: readonly Linked[],
   deadline: Deadline,
-): Promise<readonly Signature[]> {
-  const signatures: Signature[] = [];
-  for (const one of linked) signatures.push(...(await signer.sign([one], deadline)));
-  return signatures;
+): Promise<void> {
+  for (const one of linked) await signer.sign([one], deadline);
 }

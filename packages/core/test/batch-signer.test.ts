@@ -18,7 +18,7 @@ import {
   type SigningKey,
   verifyReceipts,
 } from "../src/index.ts";
-import { createBatchSigner } from "../src/batch-signer.ts";
+import { createBatchSigner, type Unsigned } from "../src/batch-signer.ts";
 import type { Deadline } from "../src/deadline.ts";
 import { sha256 } from "../src/digest.ts";
 import { REFUNDS } from "./policies.ts";
@@ -164,10 +164,9 @@ describe("the size of a batch", () => {
     Array.from({ length: count }, (_, i) => unsigned(`${from + i}`));
   const sizesOf = async (groups: readonly number[]): Promise<readonly (readonly number[])[]> => {
     const signer = createBatchSigner(generateSigningKey(), "log");
-    const signed = await Promise.all(
-      groups.map((count, at) => signer.sign(records(count, 2 * at), WAITING)),
-    );
-    return signed.map((own) => own.map(({ batch }) => batch?.size ?? 1));
+    const signed = groups.map((count, at) => records(count, 2 * at));
+    await Promise.all(signed.map((own) => signer.sign(own, WAITING)));
+    return signed.map((own) => own.map(({ body }) => body.batch?.size ?? 1));
   };
 
   test("is at most 4096; one record too many has a signature of its own", async () => {
@@ -245,11 +244,13 @@ describe("a signer that fails", () => {
     const signer = createBatchSigner(key, "log");
     const late = signer.sign([unsigned("late")], { ...WAITING, end: performance.now() });
     const given = signer.sign([unsigned("given up")], { ...WAITING, abandoned: true });
-    const inTime = signer.sign([unsigned("in time")], WAITING);
+    const inTime = unsigned("in time");
+    const signed = signer.sign([inTime], WAITING);
     await expect(late).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
     await expect(given).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
     // These are no siblings either: of what is left there is but one.
-    expect(await inTime).toEqual([{ sig: expect.any(String) }]);
+    await signed;
+    expect(inTime.body).toEqual({ sig: expect.any(String) });
     expect(key.inputs).toEqual(["in time"]);
   });
 });
@@ -275,8 +276,9 @@ test("gates that race for the same places leave sound chains: losers are sibling
 /** Somebody waits, for however long. */
 const WAITING: Deadline = { end: Number.POSITIVE_INFINITY, abandoned: false };
 
-function unsigned(input: string) {
-  return { text: { preimage: `\0${input}`, places: [] }, hash: sha256(`\0${input}`) };
+function unsigned(input: string): Unsigned {
+  const preimage = `\0${input}`;
+  return { body: {}, preimage, places: [], hash: sha256(preimage), batchText: undefined };
 }
 
 function codeOf(decision: Decision): string {

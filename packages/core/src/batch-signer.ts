@@ -118,10 +118,10 @@ async function signTogether(
   const paths = pathTexts(tree);
   // Of hex and of numbers alone: nothing in it is to be escaped.
   const end = `],"sig":"${sig}","size":${size}}`;
-  for (const [index, record] of records.entries()) {
+  records.forEach((record, index) => {
     record.body.batch = { size, index, path: tree.path(index), sig };
     record.batchText = `{"index":${index},"path":[${paths[index]}${end}`;
-  }
+  });
 }
 
 async function signatureOf(signer: Signer, input: string): Promise<string> {

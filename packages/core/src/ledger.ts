@@ -87,6 +87,7 @@ export interface Ledger<S = SequenceState> {
 /** How often a decision is made again because another writer came first; the deadline usually ends it before. */
 const MAX_ROUNDS = 1000;
 const PAGE = 1000;
+const NOTHING: readonly never[] = [];
 
 /** Opens the chains of `store` for one gate. A state that is outdated is folded anew from the beginning. */
 export function createLedger<S extends ChainState>(
@@ -146,12 +147,13 @@ export function createLedger<S extends ChainState>(
   function appendOf(
     sequence_id: string,
     written: readonly WrittenRecord[],
-    { documents = [], counters = [] }: Pick<Plan<unknown, S>, "documents" | "counters">,
+    { documents = NOTHING, counters = NOTHING }: Pick<Plan<unknown, S>, "documents" | "counters">,
   ): Append {
     const records = written.map((one) => placed(one, parts));
     if (!isFilled(records)) throw new TypeError("there is nothing to append");
-    const append = { sequence_id, records, documents };
-    return counters.length === 0 ? append : { ...append, counters };
+    return counters.length === 0
+      ? { sequence_id, records, documents }
+      : { sequence_id, records, documents, counters };
   }
 
   /** Another writer, or another count, came first: makes ready to decide again. @throws GateError where nobody can say. */
@@ -286,11 +288,12 @@ function placed({ receipt, hash, line }: WrittenRecord, parts: LedgerParts): Pla
   const { seq } = receipt;
   if (receipt.kind === "outcome") return { seq, hash, line, closes: receipt.decision_hash };
   if (receipt.kind !== "decision") return { seq, hash, line };
-  const { nonce, ts_ms, permit_expires_ms: expires_ms = ts_ms + parts.permitTtlMs } = receipt;
-  const burns = nonce !== undefined && burnsNonce(receipt);
-  const place = burns ? { seq, hash, line, nonce } : { seq, hash, line };
-  if (receipt.decision !== "ALLOW") return place;
-  return { ...place, opens: { gate_id: parts.gateId, expires_ms } };
+  const nonce = burnsNonce(receipt) ? receipt.nonce : undefined;
+  if (receipt.decision !== "ALLOW")
+    return nonce === undefined ? { seq, hash, line } : { seq, hash, line, nonce };
+  const { ts_ms, permit_expires_ms: expires_ms = ts_ms + parts.permitTtlMs } = receipt;
+  const opens = { gate_id: parts.gateId, expires_ms };
+  return nonce === undefined ? { seq, hash, line, opens } : { seq, hash, line, nonce, opens };
 }
 
 function reread(line: string): { readonly receipt: Receipt; readonly hash: string } {

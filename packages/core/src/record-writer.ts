@@ -4,13 +4,7 @@ import { createAllowWriter } from "./allow-text.ts";
 import type { RecordSigner, Unsigned } from "./batch-signer.ts";
 import type { Deadline } from "./deadline.ts";
 import { genesisHash, sha256 } from "./digest.ts";
-import {
-  bodyText,
-  inputOf,
-  lineOf,
-  type Receipt,
-  RECEIPT_VERSION,
-} from "./receipt.ts";
+import { bodyText, inputOf, lineOf, type Receipt, RECEIPT_VERSION } from "./receipt.ts";
 import type { Head } from "./sequence-state.ts";
 
 /** What is added to a draft. */
@@ -147,11 +141,7 @@ interface Linked extends Unsigned {
 }
 
 /** A batch holds at most one record of a sequence, but for an `open` and the decision appended with it. */
-function sign(
-  signer: RecordSigner,
-  linked: readonly Linked[],
-  deadline: Deadline,
-): Promise<void> {
+function sign(signer: RecordSigner, linked: readonly Linked[], deadline: Deadline): Promise<void> {
   if (linked.length === 1) return signer.sign(linked, deadline);
   const kinds = linked.map(({ body }) => body.kind).join();
   return kinds === "open,decision"

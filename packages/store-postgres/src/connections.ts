@@ -111,14 +111,15 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
     values: readonly unknown[],
     withinMs = timeoutMs,
   ): Promise<readonly Row[]> {
-    const prepared = isPrepared ? { name: nameOf(text) } : {};
+    // Others may find out meanwhile, and end preparing: what counts is whether this one was.
+    const prepared = isPrepared ? { name: nameOf(text) } : undefined;
     try {
       return await connected(withinMs, async (client, leftMs) => {
         const all = { ...prepared, text, values: [...values], query_timeout: leftMs() };
         return (await client.query(all)).rows;
       });
     } catch (error) {
-      if (!isPrepared || !LOST_STATEMENT.test(sqlState(error) ?? "")) throw error;
+      if (prepared === undefined || !LOST_STATEMENT.test(sqlState(error) ?? "")) throw error;
       isPrepared = false;
       return query(text, values, withinMs);
     }

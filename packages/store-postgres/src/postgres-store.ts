@@ -207,20 +207,22 @@ function storeOn(database: Connections, log: LogAddress, timeoutMs: number): Sto
  * comes after all that it was given.
  */
 async function currentEra(database: Connections, at: string): Promise<number> {
-  const rows = await database.query(
-    `WITH here AS (SELECT system_identifier::text AS id FROM pg_control_system()),
-       last AS (SELECT era, system_identifier AS id FROM ${at}.era ORDER BY era DESC LIMIT 1),
-       next AS (
-         INSERT INTO ${at}.era (era, system_identifier)
-         SELECT coalesce(last.era, 0) + 1, here.id FROM here LEFT JOIN last ON true
-         WHERE last.id IS DISTINCT FROM here.id ON CONFLICT DO NOTHING RETURNING era)
-     SELECT coalesce((SELECT era FROM next), (SELECT era FROM last)) AS era`,
-    [],
-  );
-  const era = Number(rows[0]?.["era"] ?? Number.NaN);
-  if (!Number.isSafeInteger(era))
-    throw new Error("another process is opening it for the first time on this server: try again");
-  return era;
+  // Who was second to begin an era waited until the first had, and finds it at the next look.
+  for (let look = 0; look < 3; look++) {
+    const [row] = await database.query(
+      `WITH here AS (SELECT system_identifier::text AS id FROM pg_control_system()),
+         last AS (SELECT era, system_identifier AS id FROM ${at}.era ORDER BY era DESC LIMIT 1),
+         next AS (
+           INSERT INTO ${at}.era (era, system_identifier)
+           SELECT coalesce(last.era, 0) + 1, here.id FROM here LEFT JOIN last ON true
+           WHERE last.id IS DISTINCT FROM here.id ON CONFLICT DO NOTHING RETURNING era)
+       SELECT coalesce((SELECT era FROM next), (SELECT last.era FROM last JOIN here USING (id))) AS era`,
+      [],
+    );
+    const era = Number(row?.["era"] ?? Number.NaN);
+    if (Number.isSafeInteger(era)) return era;
+  }
+  throw new Error("the log says of no server whose it is: its table `era` cannot be filled");
 }
 
 function openAllow(row: Row): OpenAllow {

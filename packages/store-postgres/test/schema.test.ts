@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { migrate, onPostgres, openPostgres } from "@stepgate/store-postgres";
 import { logTest, sampleRecord } from "@stepgate/contract";
+import pg from "pg";
 import { expect } from "vitest";
 import { shareServer } from "./shared-server.ts";
 import { ownerOf, sql, storeUnderTest } from "./store-under-test.ts";
@@ -56,6 +57,34 @@ logTest(
     const record = sampleRecord("migrated", 0, "record");
     expect(await store.append({ sequence_id: "migrated", records: [record] })).toBe("won");
     await store.close();
+  },
+);
+
+logTest(
+  storeUnderTest,
+  "a store that opens a log on another server, while one before it does the same, is of the same new era",
+  async ({ place }) => {
+    const { url, at } = ownerOf(place);
+    await sql(url, `DELETE FROM ${at}.era; INSERT INTO ${at}.era VALUES (7, 'another server')`);
+    const first = new pg.Client(url);
+    await first.connect();
+    await first.query("BEGIN");
+    await first.query(
+      `INSERT INTO ${at}.era SELECT 8, system_identifier::text FROM pg_control_system()`,
+    );
+    const opening = storeUnderTest.open(place, { patienceMs: 20_000 });
+    const waiting = `SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted AND transactionid IS NOT NULL`;
+    await expect.poll(() => sql(url, waiting), { timeout: 20_000 }).toEqual([{ n: 1 }]);
+    await first.query("COMMIT");
+    await first.end();
+    const store = await opening;
+    await store.append({ sequence_id: "s", records: [sampleRecord("s", 0, "record")] });
+    expect(await sql(url, `SELECT arrival >> 48 AS era FROM ${at}.record`)).toEqual([{ era: "8" }]);
+    await store.close();
+    await sql(
+      url,
+      `DELETE FROM ${at}.era; INSERT INTO ${at}.era SELECT 1, system_identifier::text FROM pg_control_system()`,
+    );
   },
 );
 

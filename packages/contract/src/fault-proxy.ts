@@ -31,6 +31,8 @@ export interface FaultProxy {
   inject(fault: NetworkFault): void;
   /** Passes everything on again, what waited first. What was reset, cut or forgotten stays so. */
   heal(): void;
+  /** New connections lead to this port from now on, as where an address is moved in a failover; those there are stay. */
+  redirect(port: number): void;
   /** How many connections it has accepted, over all. */
   accepted(): number;
   close(): Promise<void>;
@@ -42,7 +44,8 @@ export async function startFaultProxy(target: {
   readonly host?: string;
   readonly listen?: string;
 }): Promise<FaultProxy> {
-  const { host = "127.0.0.1", listen = "127.0.0.1", port: targetPort } = target;
+  const { host = "127.0.0.1", listen = "127.0.0.1" } = target;
+  let targetPort = target.port;
   const links = new Set<Link>();
   let accepted = 0;
   let weather = newWeather();
@@ -73,6 +76,9 @@ export async function startFaultProxy(target: {
     port: address.port,
     inject: change,
     heal: () => change(),
+    redirect(port) {
+      targetPort = port;
+    },
     accepted: () => accepted,
     async close() {
       change();

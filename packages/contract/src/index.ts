@@ -25,10 +25,12 @@ export {
 export { NO_REDIS, redisBinary, type RedisServer, startRedisServer } from "./redis-server.ts";
 export {
   findPostgres,
+  freePort,
   NO_POSTGRES,
   type PostgresServer,
   type PostgresSettings,
   startPostgres,
+  startStandby,
 } from "./postgres-server.ts";
 export { AT_MS, counting, sampleRecord } from "./sample-record.ts";
 export {

@@ -1,6 +1,14 @@
 /** A PostgreSQL server of the tests' own: real binaries, real fsync, and means to freeze, kill and start it again. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -57,6 +65,34 @@ export async function startPostgres(settings: PostgresSettings = {}): Promise<Po
   if (isRoot()) chownSync(folder, NOBODY, NOBODY);
   const data = join(folder, "data");
   makeCluster(binaries, data);
+  return serve(binaries, data, settings);
+}
+
+/**
+ * Starts a standby of a server, which is killed and started again for it: its files are copied while they stand still.
+ * What the primary commits from then on streams to it; it becomes one itself by `SELECT pg_promote()`.
+ */
+export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
+  const binaries = findPostgres();
+  if (binaries === undefined) throw new Error(NO_POSTGRES);
+  const folder = mkdtempSync(join(tmpdir(), "stepgate-postgres-"));
+  if (isRoot()) chownSync(folder, NOBODY, NOBODY);
+  const data = join(folder, "data");
+  await primary.kill();
+  const copied = spawnSync("cp", ["-a", primary.data, data], { encoding: "utf8" });
+  if (copied.status !== 0) throw new Error(`cp: ${copied.error?.message ?? copied.stderr}`);
+  rmSync(join(data, "postmaster.pid"), { force: true });
+  writeFileSync(join(data, "standby.signal"), "");
+  await primary.start();
+  const from = `host=127.0.0.1 port=${primary.port} user=postgres`;
+  return serve(binaries, data, { primary_conninfo: from });
+}
+
+async function serve(
+  binaries: string,
+  data: string,
+  settings: PostgresSettings,
+): Promise<PostgresServer> {
   const port = await freePort();
   const options = { listen_addresses: "127.0.0.1", port, unix_socket_directories: "", ...settings };
   const run = (): Promise<ChildProcess> => startServer(binaries, data, options);
@@ -86,7 +122,7 @@ export async function startPostgres(settings: PostgresSettings = {}): Promise<Po
     },
     async stop() {
       await kill();
-      rmSync(folder, { recursive: true });
+      rmSync(dirname(data), { recursive: true });
     },
   };
 }
@@ -167,7 +203,8 @@ function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
-async function freePort(): Promise<number> {
+/** A port of loopback on which nobody listens now. */
+export async function freePort(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const probe = createServer().listen(0, "127.0.0.1", () => {
     const address = probe.address();

@@ -1,11 +1,11 @@
 /** PgBouncer in front of a server of the tests' own: clients share its connections, a transaction at a time. */
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { PostgresServer } from "@stepgate/contract";
+import { freePort, type PostgresServer } from "@stepgate/contract";
 
 /** A pooler that runs. */
 export interface Pooler {
@@ -70,14 +70,4 @@ async function answers(port: number): Promise<boolean> {
   const is = await promise;
   socket.destroy();
   return is;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, "127.0.0.1", resolve);
-  await promise;
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 
-/** Four times what SQLite's own checkpoints begin at. */
+/** Twice what SQLite's own checkpoints begin at, which is 1000 pages; four times in a file of small ones. */
 const LONG_BYTES = 16 << 20;
 const PAUSE_MS = 250;
 /** Longer than a page of any listing takes, and much shorter than a gate's deadline. */

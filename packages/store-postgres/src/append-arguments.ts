@@ -32,12 +32,13 @@ const OTHERS =
     " ",
   );
 
-function isPlain({ documents = [], counters = [] }: Append): boolean {
+/** True for records alone. */
+export function isPlain({ documents = [], counters = [] }: Append): boolean {
   return documents.length + counters.length === 0;
 }
 
 /** A record, with what of its append goes with each of them. */
-interface Row {
+export interface RecordRow {
   /** Appends are numbered from 1, as SQL counts. */
   readonly of: number;
   readonly name: string;
@@ -46,17 +47,29 @@ interface Row {
   readonly record: PlacedRecord;
 }
 
-function recordArrays(batch: readonly Append[]): readonly Buffer[] {
-  const rows = batch.flatMap((append, nth): readonly Row[] => {
+/** The records of a batch, in the order of its appends. */
+export function rowsOf(batch: readonly Append[]): readonly RecordRow[] {
+  return batch.flatMap((append, nth): readonly RecordRow[] => {
     const { sequence_id: name, records } = append;
     const [first, repeats] = [firstOf(records), repeatsNonce(records)];
     return records.map((record) => ({ of: nth + 1, name, first, repeats, record }));
   });
+}
+
+function recordArrays(batch: readonly Append[]): readonly Buffer[] {
+  const rows = rowsOf(batch);
   return [
     integerArray(rows.map(({ of }) => of)),
     textArray(rows.map(({ name }) => name)),
     bigintArray(rows.map(({ first }) => first)),
     booleanArray(rows.map(({ repeats }) => repeats)),
+    ...contentArrays(rows),
+  ];
+}
+
+/** Places, nonces, lines, hashes of ALLOWs, their gates and ends, and what is closed. */
+export function contentArrays(rows: readonly RecordRow[]): readonly Buffer[] {
+  return [
     bigintArray(rows.map(({ record }) => record.seq)),
     textArray(rows.map(({ record }) => record.nonce)),
     textArray(rows.map(({ record }) => record.line)),

@@ -1,8 +1,9 @@
 /** Appends on their way to the server: many in one statement, and each alone where a fault of one would undo all. */
 import type { Append, AppendResult } from "@stepgate/core";
 import { appendCalls } from "./append-arguments.ts";
-import { type Connections, sqlState } from "./connections.ts";
+import { type Connections, type Row, sqlState } from "./connections.ts";
 import { FULL, group, type Group } from "./group.ts";
+import { insertCalls } from "./insert-call.ts";
 
 /** Where appends go. */
 export interface LogAddress {
@@ -52,20 +53,46 @@ const FAULTS_OF_ONE = /^(?:21|22|23|40|54)/;
 
 /** Appends batches of appends to different sequences; the answers come in their order. */
 function appendBatches(database: Connections, { at, era }: LogAddress) {
+  const insertOf = insertCalls(at, era);
   const callOf = appendCalls(at, era);
 
-  return async function run(batch: readonly Append[]): Promise<readonly AppendResult[]> {
+  async function run(batch: readonly Append[]): Promise<readonly AppendResult[]> {
+    const insert = insertOf(batch);
+    if (insert === undefined) return judged(batch);
+    let rows: readonly Row[];
+    try {
+      rows = await database.query(insert.text, insert.values);
+    } catch (error) {
+      if (isFaultOfOne(error)) return judged(batch);
+      throw error;
+    }
+    const won = new Set(rows.map(({ ordinal }) => insert.rows[Number(ordinal) - 1]?.of));
+    const left = batch.filter((_, nth) => !won.has(nth + 1));
+    if (left.length === 0) return batch.map(() => "won");
+    // What was inserted stands, whatever becomes of the question why the rest was not.
+    const told = await judged(left).catch(() => []);
+    const answers = new Map(left.map((append, nth) => [append, told[nth] ?? "unknown"]));
+    return batch.map((append) => answers.get(append) ?? "won");
+  }
+
+  async function judged(batch: readonly Append[]): Promise<readonly AppendResult[]> {
     const { text, values } = callOf(batch);
     try {
       const [row] = await database.query(text, values);
       return answersOf(row?.["results"]);
     } catch (error) {
       // The statement was undone whole: nobody's neighbour need suffer for it.
-      if (batch.length === 1 || !FAULTS_OF_ONE.test(sqlState(error) ?? "")) throw error;
-      const alone = batch.map((append) => run([append]).catch(() => ["unknown"] as const));
+      if (batch.length === 1 || !isFaultOfOne(error)) throw error;
+      const alone = batch.map((append) => judged([append]).catch(() => ["unknown"] as const));
       return (await Promise.all(alone)).flat();
     }
-  };
+  }
+
+  return run;
+}
+
+function isFaultOfOne(error: unknown): boolean {
+  return FAULTS_OF_ONE.test(sqlState(error) ?? "");
 }
 
 function answersOf(results: unknown): readonly AppendResult[] {

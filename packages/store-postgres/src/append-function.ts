@@ -4,20 +4,16 @@
  * SQL that makes `append`. Its arguments are parallel arrays: the records of appends (to different sequences, numbered from 1 in
  * the order in which they are to be judged), their documents, the counters that they move, and the steps of these.
  *
- * Two ways lead in. Where each append is one record, or begins its sequence, and no counter moves, the insert itself judges:
- * it takes what follows a head that it sees, and the indexes refuse places and nonces that are taken; only what was not
- * let in is judged, to say why. All else is judged first, for it must be let in whole or not at all.
- *
- * INVARIANT: the transaction draws its number within the inserting statement or after the judging one, so that what that
- * statement saw was committed by transactions of lower numbers, and `arrival` agrees with the order of every sequence.
- * A place is let in only where the one before it is seen, so of two transactions that append to one sequence, one
- * finds its first place taken when it inserts. Nothing else of an append can collide: who holds the first place holds the rest.
+ * INVARIANT: everything is judged by one statement, before this transaction has a number. What that statement sees was
+ * therefore committed by transactions of lower numbers, so that `arrival` agrees with the order of every sequence; and as
+ * a place is judged free only where the one before it is seen, of two transactions that judge the same sequence one finds
+ * its first place taken when it inserts. Nothing else of an append can collide: who holds the first place holds the rest.
  *
  * Deadlocks cannot be: every transaction waits for counters first, then for places, then for documents, each in order.
  */
 export function appendFunction(at: string): string {
   return `
-CREATE OR REPLACE FUNCTION ${at}.append(
+CREATE FUNCTION ${at}.append(
   era bigint, appends integer,
   record_of integer[], names text[], firsts bigint[], repeats boolean[],
   seqs bigint[], nonces text[], lines text[], hashes text[], gate_ids text[], expires bigint[], closed text[],
@@ -27,8 +23,7 @@ CREATE OR REPLACE FUNCTION ${at}.append(
 ) RETURNS text[] LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
   results text[];
-  is_plain boolean;
-  judged record;
+  arrived bigint;
   won integer[];
   totals numeric[];
   trial numeric[];
@@ -46,34 +41,29 @@ BEGIN
   FOREACH lock_key IN ARRAY lock_keys LOOP
     PERFORM pg_advisory_xact_lock(lock_key);
   END LOOP;
-  results := array_fill(NULL::text, ARRAY[appends]);
 
-  is_plain := cardinality(step_of) = 0
-    AND NOT EXISTS (SELECT FROM unnest(firsts, seqs) AS n (first, seq) WHERE n.seq > n.first AND n.first > 0);
-  IF is_plain THEN
-    ${insertFirst(at, `NOT r.repeats AND r.first = ${next(at, "r.name")}`)}
-  END IF;
-
-  IF array_position(results, NULL) IS NOT NULL THEN
-    FOR judged IN
-      SELECT n.of_append, bool_and(head.is_next) AS is_next,
-        bool_or(CASE
-          WHEN head.is_next THEN n.repeats OR n.nonce IS NOT NULL AND
-            (SELECT true FROM ${at}.record r WHERE r.sequence_id = n.name AND r.nonce = n.nonce) IS NOT NULL
-          ELSE n.line IS DISTINCT FROM
-            (SELECT r.line FROM ${at}.record r WHERE r.sequence_id = n.name AND r.seq = n.seq)
-        END) AS is_wrong
-      FROM unnest(record_of, names, firsts, repeats, seqs, nonces, lines)
-        AS n (of_append, name, first, repeats, seq, nonce, line)
-      CROSS JOIN LATERAL (SELECT coalesce(n.first = ${next(at, "n.name")}, false) AS is_next) AS head
-      WHERE results[n.of_append] IS NULL
-      GROUP BY n.of_append
-    LOOP
-      results[judged.of_append] := CASE
-        WHEN judged.is_next THEN CASE WHEN judged.is_wrong THEN 'replay' ELSE 'free' END
-        WHEN judged.is_wrong THEN 'lost' ELSE 'won' END;
-    END LOOP;
-  END IF;
+  SELECT array_agg(CASE
+      WHEN j.is_next THEN CASE WHEN j.wrong THEN 'replay' ELSE 'free' END
+      WHEN j.wrong THEN 'lost' ELSE 'won' END ORDER BY j.of_append)
+  INTO results
+  FROM (
+    SELECT n.of_append, bool_and(head.is_next) AS is_next,
+      bool_or(CASE
+        WHEN head.is_next THEN n.repeats OR n.nonce IS NOT NULL AND
+          (SELECT true FROM ${at}.record r WHERE r.sequence_id = n.name AND r.nonce = n.nonce) IS NOT NULL
+        ELSE n.line IS DISTINCT FROM
+          (SELECT r.line FROM ${at}.record r WHERE r.sequence_id = n.name AND r.seq = n.seq)
+      END) AS wrong
+    FROM unnest(record_of, names, firsts, repeats, seqs, nonces, lines)
+      AS n (of_append, name, first, repeats, seq, nonce, line)
+    CROSS JOIN LATERAL (
+      SELECT coalesce(n.first = coalesce(max(h.next), 0), false) AS is_next FROM (
+        SELECT CASE WHEN r.line IS NOT NULL THEN r.seq + 1 ELSE -1 END AS next FROM ${at}.record r
+        WHERE r.sequence_id = n.name ORDER BY r.seq DESC LIMIT 1
+      ) AS h
+    ) AS head
+    GROUP BY n.of_append
+  ) AS j;
 
   IF cardinality(step_of) > 0 THEN
     totals := ARRAY(
@@ -92,15 +82,27 @@ BEGIN
       END IF;
     END LOOP;
   END IF;
+  IF NOT 'free' = ANY (results) THEN RETURN results; END IF;
 
-  IF NOT is_plain AND 'free' = ANY (results) THEN
-    ${insertFirst(at, "results[r.of_append] = 'free'")}
-  END IF;
-  IF NOT 'won new' = ANY (results) THEN RETURN array_replace(results, 'free', 'lost'); END IF;
+  arrived := (era << 48) + pg_current_xact_id()::text::bigint;
+  WITH inserted AS (
+    INSERT INTO ${at}.record (sequence_id, seq, arrival, ordinal, nonce, line, hash, gate_id, expires_ms, closes)
+    SELECT r.name, r.seq, arrived, r.ordinal, r.nonce, r.line, r.hash, r.gate_id, r.expires_ms, r.closes
+    FROM unnest(record_of, names, firsts, seqs, nonces, lines, hashes, gate_ids, expires, closed) WITH ORDINALITY
+      AS r (of_append, name, first, seq, nonce, line, hash, gate_id, expires_ms, closes, ordinal)
+    WHERE results[r.of_append] = 'free' AND r.seq = r.first
+    ORDER BY r.name COLLATE "C"
+    ON CONFLICT DO NOTHING
+    RETURNING ordinal
+  )
+  SELECT coalesce(array_agg(ordinal), '{}') INTO won FROM inserted;
+  FOREACH nth IN ARRAY won LOOP
+    results[record_of[nth]] := 'won new';
+  END LOOP;
 
   IF cardinality(record_of) > appends THEN
     INSERT INTO ${at}.record (sequence_id, seq, arrival, ordinal, nonce, line, hash, gate_id, expires_ms, closes)
-    SELECT r.name, r.seq, ${ARRIVAL}, r.ordinal, r.nonce, r.line, r.hash, r.gate_id, r.expires_ms, r.closes
+    SELECT r.name, r.seq, arrived, r.ordinal, r.nonce, r.line, r.hash, r.gate_id, r.expires_ms, r.closes
     FROM unnest(record_of, names, firsts, seqs, nonces, lines, hashes, gate_ids, expires, closed) WITH ORDINALITY
       AS r (of_append, name, first, seq, nonce, line, hash, gate_id, expires_ms, closes, ordinal)
     WHERE results[r.of_append] = 'won new' AND r.seq > r.first;
@@ -127,32 +129,4 @@ BEGIN
   -- Who was judged free and is not new was second: another transaction had the place by then.
   RETURN array_replace(array_replace(results, 'won new', 'won'), 'free', 'lost');
 END $$;`;
-}
-
-/** Inserts the first record of every append for which this holds, and notes whose were let in. */
-function insertFirst(at: string, where: string): string {
-  return `WITH inserted AS (
-      INSERT INTO ${at}.record (sequence_id, seq, arrival, ordinal, nonce, line, hash, gate_id, expires_ms, closes)
-      SELECT r.name, r.seq, ${ARRIVAL}, r.ordinal, r.nonce, r.line, r.hash, r.gate_id, r.expires_ms, r.closes
-      FROM unnest(record_of, names, firsts, repeats, seqs, nonces, lines, hashes, gate_ids, expires, closed) WITH ORDINALITY
-        AS r (of_append, name, first, repeats, seq, nonce, line, hash, gate_id, expires_ms, closes, ordinal)
-      WHERE r.seq = r.first AND ${where}
-      ORDER BY r.name COLLATE "C"
-      ON CONFLICT DO NOTHING
-      RETURNING ordinal
-    )
-    SELECT coalesce(array_agg(ordinal), '{}') INTO won FROM inserted;
-    FOREACH nth IN ARRAY won LOOP
-      results[record_of[nth]] := 'won new';
-    END LOOP;`;
-}
-
-/** Once for a statement, and after it has looked around: this is what draws the transaction's number. */
-const ARRIVAL = "(SELECT (era << 48) + pg_current_xact_id()::text::bigint)";
-
-/** SQL for the place that is next in the sequence of this name: none after the tombstone of a retired one. */
-function next(at: string, name: string): string {
-  return `coalesce((
-        SELECT CASE WHEN h.line IS NOT NULL THEN h.seq + 1 ELSE -1 END FROM ${at}.record h
-        WHERE h.sequence_id = ${name} ORDER BY h.seq DESC LIMIT 1), 0)`;
 }

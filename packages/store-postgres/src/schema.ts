@@ -4,7 +4,7 @@ import { treeFunctions } from "./tree-functions.ts";
 import { retireFunction } from "./retire-function.ts";
 
 /** The version that this program reads and writes. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 1;
 
 /** Where the log lies unless the user says otherwise. */
 export const DEFAULT_SCHEMA = "stepgate";
@@ -22,8 +22,7 @@ export function quoted(name: string): string {
 /** What brings a log of `version` (0 for none) up to {@link SCHEMA_VERSION}, as one script. */
 export function additions(schema: string, version: number): string {
   const at = quoted(schema);
-  // Version 2 replaced `append`.
-  const steps = [[tables(at), treeFunctions(at), retireFunction(at)], [appendFunction(at)]];
+  const steps = [[tables(at), appendFunction(at), treeFunctions(at), retireFunction(at)]];
   return steps.slice(version).flat().join("\n");
 }
 

@@ -13,9 +13,11 @@ export interface Pooler {
   stop(): void;
 }
 
+const PROGRAM = "pgbouncer";
+
 /** Why tests that need one are skipped; `undefined` where there is one. */
 export function noPooler(): string | undefined {
-  return spawnSync("pgbouncer", ["--version"]).error === undefined
+  return spawnSync(PROGRAM, ["--version"]).error === undefined
     ? undefined
     : "there is no pgbouncer: install the Debian package of that name";
 }
@@ -32,7 +34,7 @@ export async function startPooler(server: PostgresServer, connections: number): 
   writeFileSync(file, settingsOf(server, port, connections));
   chmodSync(folder, 0o755);
   const isRoot = process.getuid?.() === 0;
-  const pooler = spawn("pgbouncer", [file], {
+  const pooler = spawn(PROGRAM, [file], {
     ...(isRoot ? { uid: NOBODY, gid: NOBODY } : {}),
     stdio: ["ignore", "ignore", "pipe"],
   });

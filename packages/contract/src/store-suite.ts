@@ -345,6 +345,13 @@ function openAllowTests(storeTest: StoreTest): void {
     await store.append(outcome("s", 2, hashOf(allow("s", 0))));
     expect(await Array.fromAsync(store.openAllows())).toEqual([openAllow("t", 0)]);
   });
+  storeTest("an ALLOW is closed by its hash, whichever sequence says so", async ({ store }) => {
+    await store.append(allow("s", 0));
+    await store.append(allow("t", 0));
+    await store.append(outcome("u", 0, hashOf(allow("s", 0))));
+    await store.append(outcome("t", 1, hashOf(allow("s", 0))));
+    expect(await Array.fromAsync(store.openAllows())).toEqual([openAllow("t", 0)]);
+  });
   storeTest("an append that is not won opens and closes nothing", async ({ store }) => {
     await store.append(allow("s", 0));
     expect(

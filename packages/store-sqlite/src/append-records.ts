@@ -22,6 +22,7 @@ export interface LogStatements {
   readonly insert: StatementSync;
   readonly opens: StatementSync;
   readonly opened: StatementSync;
+  readonly openedElsewhere: StatementSync;
   readonly closes: StatementSync;
   readonly keep: StatementSync;
   readonly document: StatementSync;
@@ -61,6 +62,7 @@ export function logStatements(database: DatabaseSync): LogStatements {
       `SELECT o.position FROM record AS r CROSS JOIN open_allow AS o ON o.position = r.position
        WHERE r.sequence = ? AND o.hash = ? ORDER BY r.seq DESC LIMIT 1`,
     ),
+    openedElsewhere: prepare("SELECT position FROM open_allow WHERE hash = ? LIMIT 1"),
     closes: prepare("DELETE FROM open_allow WHERE position = ?"),
     keep: prepare("INSERT INTO document (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING"),
     document: prepare("SELECT text FROM document WHERE digest = ?"),
@@ -169,8 +171,9 @@ function place(
   if (closes !== undefined) close(log, sequence, closes);
 }
 
-/** What is not open, or was closed, stays so. */
+/** Gates close an ALLOW in its own sequence; for any other, all that are open are looked through. */
 function close(log: LogStatements, sequence: number, hash: string): void {
-  const position = log.opened.get(sequence, hash)?.["position"];
+  const row = log.opened.get(sequence, hash) ?? log.openedElsewhere.get(hash);
+  const position = row?.["position"];
   if (typeof position === "number") log.closes.run(position);
 }

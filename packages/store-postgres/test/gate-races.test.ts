@@ -5,4 +5,4 @@ import { storeUnderTest } from "./store-under-test.ts";
 
 shareServer();
 // Each submission is a commit of its own here, for they are of one sequence. `pnpm endurance race --store postgres` runs more.
-testGateRaces(storeUnderTest, { inProcess: 20, betweenProcesses: 40 });
+testGateRaces(storeUnderTest, { inProcess: 10, betweenProcesses: 20 });

@@ -12,6 +12,7 @@ export {
   type RacingGates,
   submitTo,
 } from "./gate-races.ts";
+export { freePort } from "./free-port.ts";
 export { testHistories } from "./history-suite.ts";
 export {
   LIMIT_KINDS,
@@ -25,12 +26,12 @@ export {
 export { NO_REDIS, redisBinary, type RedisServer, startRedisServer } from "./redis-server.ts";
 export {
   findPostgres,
-  freePort,
   NO_POSTGRES,
   type PostgresServer,
   type PostgresSettings,
   startPostgres,
   startStandby,
+  whoRuns,
 } from "./postgres-server.ts";
 export { AT_MS, counting, sampleRecord } from "./sample-record.ts";
 export {

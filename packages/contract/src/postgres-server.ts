@@ -9,11 +9,11 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./free-port.ts";
 
 /** A server on loopback with an empty database `postgres`; everybody on this machine is its superuser. */
 export interface PostgresServer {
@@ -59,11 +59,7 @@ process.once("exit", () => {
  * @throws Error where there are no binaries ({@link findPostgres}) or it does not start: with what it said.
  */
 export async function startPostgres(settings: PostgresSettings = {}): Promise<PostgresServer> {
-  const binaries = findPostgres();
-  if (binaries === undefined) throw new Error(NO_POSTGRES);
-  const folder = mkdtempSync(join(tmpdir(), "stepgate-postgres-"));
-  if (isRoot()) chownSync(folder, NOBODY, NOBODY);
-  const data = join(folder, "data");
+  const { binaries, data } = newPlace();
   makeCluster(binaries, data);
   return serve(binaries, data, settings);
 }
@@ -73,11 +69,7 @@ export async function startPostgres(settings: PostgresSettings = {}): Promise<Po
  * What the primary commits from then on streams to it; it becomes one itself by `SELECT pg_promote()`.
  */
 export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
-  const binaries = findPostgres();
-  if (binaries === undefined) throw new Error(NO_POSTGRES);
-  const folder = mkdtempSync(join(tmpdir(), "stepgate-postgres-"));
-  if (isRoot()) chownSync(folder, NOBODY, NOBODY);
-  const data = join(folder, "data");
+  const { binaries, data } = newPlace();
   await primary.kill();
   const copied = spawnSync("cp", ["-a", primary.data, data], { encoding: "utf8" });
   if (copied.status !== 0) throw new Error(`cp: ${copied.error?.message ?? copied.stderr}`);
@@ -86,6 +78,15 @@ export async function startStandby(primary: PostgresServer): Promise<PostgresSer
   await primary.start();
   const from = `host=127.0.0.1 port=${primary.port} user=postgres`;
   return serve(binaries, data, { primary_conninfo: from });
+}
+
+/** The binaries, and where a server of them may make its data. @throws Error where there are none. */
+function newPlace(): { readonly binaries: string; readonly data: string } {
+  const binaries = findPostgres();
+  if (binaries === undefined) throw new Error(NO_POSTGRES);
+  const folder = mkdtempSync(join(tmpdir(), "stepgate-postgres-"));
+  if (isRoot()) chownSync(folder, NOBODY, NOBODY);
+  return { binaries, data: join(folder, "data") };
 }
 
 async function serve(
@@ -195,22 +196,12 @@ function isReady(data: string, pid: number | undefined): boolean {
 }
 
 /** A folder of the server's own as working folder: nobody may not be allowed into ours. */
-function whoRuns(): { readonly uid?: number; readonly gid?: number; readonly cwd: string } {
+export function whoRuns(): { readonly uid?: number; readonly gid?: number; readonly cwd: string } {
   return { cwd: tmpdir(), ...(isRoot() ? { uid: NOBODY, gid: NOBODY } : {}) };
 }
 
 function isRoot(): boolean {
   return process.getuid?.() === 0;
-}
-
-/** A port of loopback on which nobody listens now. */
-export async function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const probe = createServer().listen(0, "127.0.0.1", () => {
-    const address = probe.address();
-    probe.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
-  });
-  return promise;
 }
 
 /** The server and its backends, each of which leads a process group of its own. */

@@ -154,10 +154,13 @@ const PATIENTLY = `SELECT set_config('statement_timeout', '${PATIENCE_MS}', true
   set_config('lock_timeout', '${PATIENCE_MS}', true),
   set_config('plan_cache_mode', 'force_custom_plan', true)`;
 
-/** `remote_apply` is stronger than `on`, and stays. */
+/** SQL for what `synchronous_commit` is to be: `remote_apply` is stronger than `on`, and stays. */
+export const SYNCHRONOUS_COMMIT =
+  "CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END";
+
 const WELCOME = `SELECT pg_is_in_recovery() AS standby,
   (SELECT system_identifier::text FROM pg_control_system()) AS server,
-  set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
+  set_config('synchronous_commit', ${SYNCHRONOUS_COMMIT}, false),
   set_config('default_transaction_isolation', 'read committed', false),
   set_config('statement_timeout', $1::text, false),
   set_config('lock_timeout', $1::text, false),

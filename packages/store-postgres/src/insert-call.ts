@@ -18,6 +18,7 @@ import {
   rowsOf,
 } from "./append-arguments.ts";
 import { bigintArray, textArray } from "./binary-array.ts";
+import { SYNCHRONOUS_COMMIT } from "./connections.ts";
 
 /** An insert of a batch. Each of the rows that it answers with has the `ordinal` of an append's first record, from 1 on. */
 export interface InsertCall extends AppendCall {
@@ -33,7 +34,7 @@ export function insertCalls(
   return (batch) => {
     if (!batch.every(isPlain)) return undefined;
     const rows = rowsOf(batch);
-    if (!rows.every(isTaken)) return undefined;
+    if (!rows.every(canBeInserted)) return undefined;
     const names = textArray(rows.map(({ name }) => name));
     const firsts = bigintArray(rows.map(({ first }) => first));
     const values = [era, names, firsts, ...contentArrays(rows)];
@@ -42,7 +43,7 @@ export function insertCalls(
 }
 
 /** True for a record that is alone in its append, or begins its sequence with others that do not repeat a nonce. */
-function isTaken({ first, repeats, record }: RecordRow): boolean {
+function canBeInserted({ first, repeats, record }: RecordRow): boolean {
   return !repeats && (first === 0 || first === record.seq);
 }
 
@@ -51,8 +52,7 @@ const ROWS = `unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::tex
 
 /** What `append` sees to before anything else: whatever the connection, or a pooler in between, is set to. */
 const IS_ISOLATED = "current_setting('transaction_isolation') = 'read committed'";
-const IS_DURABLE = `set_config('synchronous_commit',
-    CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true) IS NOT NULL`;
+const IS_DURABLE = `set_config('synchronous_commit', ${SYNCHRONOUS_COMMIT}, true) IS NOT NULL`;
 
 /** Looked at once for a statement. */
 const ARRIVAL = `(SELECT ($1::bigint << 48) + pg_current_xact_id()::text::bigint WHERE ${IS_DURABLE})`;

@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort, type PostgresServer } from "@stepgate/contract";
+import { freePort, type PostgresServer, whoRuns } from "@stepgate/contract";
 
 /** A pooler that runs. */
 export interface Pooler {
@@ -22,20 +22,17 @@ export function noPooler(): string | undefined {
     : "there is no pgbouncer: install the Debian package of that name";
 }
 
-/** PgBouncer refuses to run as root. */
-const NOBODY = 65_534;
 const STARTS_WITHIN_MS = 10_000;
 
-/** Starts it with so many connections to the server. @throws Error where it does not start, with what it said. */
+/** Starts it, which like PostgreSQL refuses to run as root, with so many connections to the server. @throws Error where it does not start, with what it said. */
 export async function startPooler(server: PostgresServer, connections: number): Promise<Pooler> {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "stepgate-pooler-"));
   const file = join(folder, "pgbouncer.ini");
   writeFileSync(file, settingsOf(server, port, connections));
   chmodSync(folder, 0o755);
-  const isRoot = process.getuid?.() === 0;
   const pooler = spawn(PROGRAM, [file], {
-    ...(isRoot ? { uid: NOBODY, gid: NOBODY } : {}),
+    ...whoRuns(),
     stdio: ["ignore", "ignore", "pipe"],
   });
   let said = "";

@@ -5,7 +5,7 @@ import { logTest, sampleRecord } from "@stepgate/contract";
 import pg from "pg";
 import { expect } from "vitest";
 import { shareServer } from "./shared-server.ts";
-import { ownerOf, sql, storeUnderTest } from "./store-under-test.ts";
+import { beginEras, ownerOf, sql, storeUnderTest } from "./store-under-test.ts";
 
 shareServer();
 
@@ -61,10 +61,7 @@ logTest(
     await store.append({ sequence_id: "s", records: [sampleRecord("s", 0, "record")] });
     expect(await sql(url, `SELECT arrival >> 48 AS era FROM ${at}.record`)).toEqual([{ era: "8" }]);
     await store.close();
-    await sql(
-      url,
-      `DELETE FROM ${at}.era; INSERT INTO ${at}.era SELECT 1, system_identifier::text FROM pg_control_system()`,
-    );
+    await beginEras(url, at);
   },
 );
 

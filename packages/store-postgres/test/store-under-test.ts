@@ -115,6 +115,14 @@ export async function sql(
   });
 }
 
+/** The log is of this server again, and of no other before it, for the next test that is given it. */
+export async function beginEras(url: string, at: string): Promise<void> {
+  await sql(
+    url,
+    `DELETE FROM ${at}.era; INSERT INTO ${at}.era SELECT 1, system_identifier::text FROM pg_control_system()`,
+  );
+}
+
 /** The session takes the role on when it begins, so that the server's own rules of logging in need not know it. */
 function gateUrl(owner: string, name: string): string {
   const url = new URL(owner);

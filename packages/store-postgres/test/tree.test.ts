@@ -6,7 +6,7 @@ import { logTest, sampleRecord } from "@stepgate/contract";
 import pg from "pg";
 import { expect } from "vitest";
 import { shareServer } from "./shared-server.ts";
-import { ownerOf, sql, storeUnderTest } from "./store-under-test.ts";
+import { beginEras, ownerOf, sql, storeUnderTest } from "./store-under-test.ts";
 
 shareServer();
 
@@ -127,10 +127,7 @@ logTest(
     expect(await store.append(one("s", 2))).toBe("won");
     expect((await store.unindexed(10)).records.map(({ seq }) => seq)).toEqual([2]);
     await store.close();
-    await sql(
-      url,
-      `DELETE FROM ${at}.era; INSERT INTO ${at}.era SELECT 1, system_identifier::text FROM pg_control_system()`,
-    );
+    await beginEras(url, at);
   },
 );
 

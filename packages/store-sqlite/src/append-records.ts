@@ -121,8 +121,7 @@ export function appendRecords(
 
 /** True where these are the next places of the sequence, without a gap among them. */
 function isNext(end: SequenceEnd, records: Append["records"]): boolean {
-  for (let i = 0; i < records.length; i++) if (records[i]?.seq !== end.seq + 1 + i) return false;
-  return true;
+  return records.every(({ seq }, index) => seq === end.seq + 1 + index);
 }
 
 /**
@@ -135,14 +134,9 @@ function stand(log: LogStatements, sequenceId: string, records: Append["records"
 }
 
 function burnsTwice(log: LogStatements, { id }: SequenceEnd, records: Append["records"]): boolean {
-  const [{ nonce }] = records;
-  if (records.length === 1) return nonce !== undefined && isBurnt(log, id, nonce);
-  const nonces = records.flatMap((record) => record.nonce ?? []);
-  return new Set(nonces).size < nonces.length || nonces.some((one) => isBurnt(log, id, one));
-}
-
-function isBurnt(log: LogStatements, sequence: number | undefined, nonce: string): boolean {
-  return sequence !== undefined && log.burnt.get(sequence, nonce) !== undefined;
+  const nonces = records.flatMap(({ nonce }) => nonce ?? []);
+  if (new Set(nonces).size < nonces.length) return true;
+  return id !== undefined && nonces.some((nonce) => log.burnt.get(id, nonce) !== undefined);
 }
 
 /** False, and nothing moved, where one would exceed its maximum. */

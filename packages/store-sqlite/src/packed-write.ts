@@ -50,13 +50,7 @@ function packRecord(
 }
 
 function unpackRecord(values: readonly (string | number | undefined)[], at: number): PlacedRecord {
-  const [seq, hash, line] = [values[at], values[at + 1], values[at + 2]];
-  const [nonce, gate_id, expires_ms, closes] = [
-    values[at + 3],
-    values[at + 4],
-    values[at + 5],
-    values[at + 6],
-  ];
+  const [seq, hash, line, nonce, gate_id, expires_ms, closes] = values.slice(at, at + VALUES);
   return {
     seq: Number(seq),
     hash: String(hash),

@@ -88,7 +88,10 @@ export function threadWriter({ file, busyTimeoutMs, ended }: ThreadParts): Threa
 
   function postBatch(): void {
     const open = [...underWay.values()].reduce((sum, { length }) => sum + length, queue.length);
-    const entries = queue.splice(0, Math.max(Math.ceil(open / 2), Math.ceil(syncMs / MADE_IN_MS)));
+    const entries = queue.splice(
+      0,
+      Math.max(Math.ceil(open / BATCHES_UNDER_WAY), Math.ceil(syncMs / MADE_IN_MS)),
+    );
     const batch = ++batches;
     underWay.set(batch, entries);
     const writes = entries.map(({ write }) => packWrite(write));

@@ -13,7 +13,7 @@ import {
 
 /**
  * Several processes may open a file at once: the first to hold the lock makes what is missing. The records of a log from
- * before version 5 are copied, some 20 s a million, and the room that they took is used again.
+ * before version 5 are copied, some 16 s a million, and the room that they took is used again.
  *
  * @throws an error of SQLite's, or GateError STORE_UNAVAILABLE; then the log is as it was.
  */

@@ -1,0 +1,14 @@
+/** Ports for the servers that tests start. */
+import { once } from "node:events";
+import { createServer } from "node:net";
+
+/** A port of loopback on which nobody listens now. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (typeof address !== "object" || address === null) throw new Error("no free port");
+  return address.port;
+}

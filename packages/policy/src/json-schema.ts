@@ -208,7 +208,8 @@ function areUnique(items: readonly Json[]): boolean {
   return true;
 }
 
-const UNIQUE_WORK = 10;
+/** Of one item, its canonical text and a place in a set. */
+const UNIQUE_WORK = 20;
 
 /** Where the first error points; of alternatives none of which fits, where they stand. */
 function misfitPath(errors: readonly ErrorObject[], args: JsonObject): string {

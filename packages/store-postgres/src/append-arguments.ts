@@ -67,16 +67,34 @@ function recordArrays(batch: readonly Append[]): readonly Buffer[] {
   ];
 }
 
-/** Places, nonces, lines, hashes of ALLOWs, their gates and ends, and what is closed. */
+/** What is kept of a record; the hash of an ALLOW alone. */
+type Content = readonly [
+  seq: number,
+  nonce: string | undefined,
+  line: string,
+  hash: string | undefined,
+  gate_id: string | undefined,
+  expires_ms: number | undefined,
+  closes: string | undefined,
+];
+
+/** See {@link Content}. */
+export function contentOf(record: PlacedRecord): Content {
+  const { seq, nonce, line, hash, opens, closes } = record;
+  return [seq, nonce, line, opens && hash, opens?.gate_id, opens?.expires_ms, closes];
+}
+
+/** {@link contentOf} all rows, column by column. */
 export function contentArrays(rows: readonly RecordRow[]): readonly Buffer[] {
+  const contents = rows.map(({ record }) => contentOf(record));
   return [
-    bigintArray(rows.map(({ record }) => record.seq)),
-    textArray(rows.map(({ record }) => record.nonce)),
-    textArray(rows.map(({ record }) => record.line)),
-    textArray(rows.map(({ record }) => (record.opens === undefined ? null : record.hash))),
-    textArray(rows.map(({ record }) => record.opens?.gate_id)),
-    bigintArray(rows.map(({ record }) => record.opens?.expires_ms)),
-    textArray(rows.map(({ record }) => record.closes)),
+    bigintArray(contents.map(([seq]) => seq)),
+    textArray(contents.map(([, nonce]) => nonce)),
+    textArray(contents.map(([, , line]) => line)),
+    textArray(contents.map(([, , , hash]) => hash)),
+    textArray(contents.map(([, , , , gate_id]) => gate_id)),
+    bigintArray(contents.map(([, , , , , expires_ms]) => expires_ms)),
+    textArray(contents.map(([, , , , , , closes]) => closes)),
   ];
 }
 

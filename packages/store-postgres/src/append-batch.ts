@@ -1,9 +1,10 @@
 /** Appends on their way to the server: many in one statement, and each alone where a fault of one would undo all. */
 import type { Append, AppendResult } from "@stepgate/core";
 import { appendCalls } from "./append-arguments.ts";
-import { type Connections, type Row, sqlState } from "./connections.ts";
+import { type Connections, sqlState } from "./connections.ts";
 import { FULL, group, type Group } from "./group.ts";
 import { insertCalls } from "./insert-call.ts";
+import type { Row } from "./pool-clients.ts";
 
 /** Where appends go. */
 export interface LogAddress {

@@ -1,6 +1,7 @@
 /** Whether a server, its settings and the role can keep what the store promises, finding by finding. */
 import type { StoreFinding } from "@stepgate/core";
-import { type Connections, connections, type PostgresPool, type Row } from "./connections.ts";
+import { type Connections, connections } from "./connections.ts";
+import type { PostgresPool, Row } from "./pool-clients.ts";
 import { DEFAULT_SCHEMA, quoted } from "./schema.ts";
 import { schemaVersion, versionFault } from "./schema-version.ts";
 import { serverFindings } from "./server-settings.ts";

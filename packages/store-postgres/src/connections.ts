@@ -1,36 +1,7 @@
 /** Queries on the user's pool: each on a connection that was looked at and set, each ended in time whatever the server does. */
 import { hash } from "node:crypto";
 import { GateError } from "@stepgate/core";
-
-/** What is used of a `pg` pool. */
-export interface PostgresPool {
-  connect(): Promise<PostgresClient>;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  on(event: "connect", listener: (client: PostgresClient) => void): unknown;
-  off(event: "error", listener: (error: Error) => void): unknown;
-  off(event: "connect", listener: (client: PostgresClient) => void): unknown;
-  readonly options: {
-    readonly max?: number | undefined;
-    connectionTimeoutMillis?: number | undefined;
-  };
-}
-
-/** What is used of a connection of such a pool. */
-export interface PostgresClient {
-  query(query: {
-    readonly name?: string;
-    readonly text: string;
-    readonly values?: unknown[];
-    readonly query_timeout?: number;
-  }): Promise<{ readonly rows: Row[] }>;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  release(destroy?: boolean): void;
-  /** The server's process, as whoever answered the connection says. */
-  readonly processID?: number | null | undefined;
-}
-
-/** A row as the driver gives it: numbers of 64 bits are text. */
-export type Row = Readonly<Record<string, unknown>>;
+import { poolClients, type PostgresClient, type PostgresPool, type Row } from "./pool-clients.ts";
 
 /** Queries that end in time. */
 export interface Connections {
@@ -42,7 +13,6 @@ export interface Connections {
   close(): void;
 }
 
-const CONNECTING_MS = 5_000;
 /** How long the server may work for what no decision waits for. */
 const PATIENCE_MS = 60_000;
 /** Of a server that works, at most: time for its own time-out to be heard first. */
@@ -51,20 +21,13 @@ const GRACE_MS = 5_000;
 /**
  * Wraps a pool. Every connection is looked at once, when it is first used: it must lead to the primary, and to the server
  * that the first one led to. The time-outs of the server are the backstop: they end what nobody waits for any more.
- *
- * A pool without `connectionTimeoutMillis` is given one, for it would wait for a dead host without end. It is longer than
- * the time-out: a connection that a busy server was slow to make is there for the next call.
  */
 export function connections(pool: PostgresPool, timeoutMs: number): Connections {
+  const clients = poolClients(pool, timeoutMs);
   const known = new WeakSet<PostgresClient>();
   let server: unknown;
   /** Until it turns out that a pooler in between forgets statements, or mixes them up. */
   let isPrepared = true;
-  pool.options.connectionTimeoutMillis ||= Math.max(timeoutMs, CONNECTING_MS);
-  // An idle connection that breaks is nobody's fault, and ends the process where nobody listens.
-  pool.on("error", ignore);
-  // A server that dies may say so in the same packet as its welcome: whoever listens only later is too late.
-  pool.on("connect", listen);
 
   async function connected<T>(
     withinMs: number,
@@ -72,22 +35,20 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
   ): Promise<T> {
     const expires = performance.now() + withinMs;
     const leftMs = (): number => Math.max(1, Math.ceil(expires - performance.now()));
-    const client = await inTime(pool.connect(), leftMs(), (late) => late.release());
+    const client = await clients.take(leftMs());
     try {
       if (!known.has(client)) await welcome(client, leftMs());
       const result = await work(client, leftMs);
-      client.release();
+      clients.give(client, false);
       return result;
     } catch (error) {
       // After an error of the server's own the connection is as good as before; after any other nobody knows its state.
-      client.release(sqlState(error) === undefined);
+      clients.give(client, sqlState(error) === undefined);
       throw error;
     }
   }
 
   async function welcome(client: PostgresClient, withinMs: number): Promise<void> {
-    // For a connection that the pool had before this store.
-    listen(client);
     const { rows } = await client.query({
       text: WELCOME,
       values: [timeoutMs],
@@ -142,10 +103,7 @@ export function connections(pool: PostgresPool, timeoutMs: number): Connections 
           throw error;
         }
       }),
-    close() {
-      pool.off("error", ignore);
-      pool.off("connect", listen);
-    },
+    close: () => clients.close(),
   };
 }
 
@@ -193,19 +151,3 @@ export function unavailable(what: string, cause?: unknown): GateError {
   const reason = cause instanceof Error ? `: ${cause.message}` : "";
   return new GateError("STORE_UNAVAILABLE", `the store ${what}${reason}`, { cause });
 }
-
-/** What comes too late is handed to `late`; that it may fail by then is nobody's concern. */
-async function inTime<T>(promise: Promise<T>, ms: number, late: (value: T) => void): Promise<T> {
-  const { promise: expired, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(new Error(`no connection within ${ms} ms`));
-    promise.then(late, ignore);
-  }, ms);
-  return Promise.race([promise, expired]).finally(() => clearTimeout(timer));
-}
-
-function listen(client: PostgresClient): void {
-  client.on("error", ignore);
-}
-
-function ignore(): void {}

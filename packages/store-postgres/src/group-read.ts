@@ -1,6 +1,7 @@
 /** Reads of many sequences at a time: a gate that begins many asks where each of them stands. */
-import type { Connections, Row } from "./connections.ts";
+import type { Connections } from "./connections.ts";
 import { FULL, group, type Group } from "./group.ts";
+import type { Row } from "./pool-clients.ts";
 
 /** What is read of one sequence. */
 export interface Read {

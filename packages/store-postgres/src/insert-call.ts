@@ -13,6 +13,7 @@ import type { Append } from "@stepgate/core";
 import {
   type AppendCall,
   contentArrays,
+  contentOf,
   isPlain,
   type RecordRow,
   rowsOf,
@@ -30,11 +31,15 @@ export function insertCalls(
   at: string,
   era: number,
 ): (batch: readonly Append[]) => InsertCall | undefined {
+  const few = Array.from({ length: FEW }, (_, nth) => insertFirst(at, rowsOfValues(nth + 1)));
   const [alone, together] = [insertFirst(at, ROWS), insertAll(at)];
   return (batch) => {
     if (!batch.every(isPlain)) return undefined;
     const rows = rowsOf(batch);
     if (!rows.every(canBeInserted)) return undefined;
+    const single = rows.length === batch.length ? few[rows.length - 1] : undefined;
+    if (single !== undefined)
+      return { text: single, values: [era, ...rows.flatMap(valuesOf)], rows };
     const names = textArray(rows.map(({ name }) => name));
     const firsts = bigintArray(rows.map(({ first }) => first));
     const values = [era, names, firsts, ...contentArrays(rows)];
@@ -47,8 +52,26 @@ function canBeInserted({ first, repeats, record }: RecordRow): boolean {
   return !repeats && (first === 0 || first === record.seq);
 }
 
+/** So few records, each alone in its append, go as values of their own: to unpack arrays takes the server some 0.2 ms longer. */
+const FEW = 8;
+const TYPES = ["text", "bigint", "bigint", "text", "text", "text", "text", "bigint", "text"];
+const COLUMNS = "name, first, seq, nonce, line, hash, gate_id, expires_ms, closes, ordinal";
+
+/** So many rows as {@link valuesOf} gives them. */
+function rowsOfValues(count: number): string {
+  const rows = Array.from({ length: count }, (_, nth) => {
+    const values = TYPES.map((type, at) => `$${nth * TYPES.length + at + 2}::${type}`);
+    return `(${values.join()}, ${nth + 1})`;
+  });
+  return `(VALUES ${rows.join()}) AS r (${COLUMNS})`;
+}
+
+function valuesOf({ name, first, record }: RecordRow): readonly unknown[] {
+  return [name, first, ...contentOf(record)];
+}
+
 const ROWS = `unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[])
-  WITH ORDINALITY AS r (name, first, seq, nonce, line, hash, gate_id, expires_ms, closes, ordinal)`;
+  WITH ORDINALITY AS r (${COLUMNS})`;
 
 /** What `append` sees to before anything else: whatever the connection, or a pooler in between, is set to. */
 const IS_ISOLATED = "current_setting('transaction_isolation') = 'read committed'";

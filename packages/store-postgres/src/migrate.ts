@@ -1,6 +1,7 @@
 /** Makes the tables of a log, or brings them up to date: run by the role that owns them, never by a gate. */
 import { lockKey } from "./append-arguments.ts";
-import { type PostgresClient, type PostgresPool, unavailable } from "./connections.ts";
+import { unavailable } from "./connections.ts";
+import type { PostgresClient, PostgresPool } from "./pool-clients.ts";
 import { additions, DEFAULT_SCHEMA, quoted, SCHEMA_VERSION } from "./schema.ts";
 
 /** Which log, and who is to use it. */

@@ -13,14 +13,9 @@ import {
 } from "@stepgate/core";
 import { counterId, lockKey } from "./append-arguments.ts";
 import { groupAppend, type LogAddress } from "./append-batch.ts";
-import {
-  type Connections,
-  connections,
-  type PostgresPool,
-  type Row,
-  unavailable,
-} from "./connections.ts";
+import { type Connections, connections, unavailable } from "./connections.ts";
 import { groupRead } from "./group-read.ts";
+import type { PostgresPool, Row } from "./pool-clients.ts";
 import { readLines } from "./read-lines.ts";
 import { DEFAULT_SCHEMA, quoted } from "./schema.ts";
 import { mustBeCurrent } from "./schema-version.ts";
@@ -30,7 +25,8 @@ import { mustBeDurable } from "./server-settings.ts";
 export interface PostgresStoreOptions {
   /**
    * A pool of `pg`, of the store's own: connections are set for it (time-outs, `synchronous_commit`). Three connections
-   * are enough for appends, every further one reads. It is left open by `close()`.
+   * are enough for appends, every further one reads. One that was just used is kept for some milliseconds. The pool is
+   * left open by `close()`.
    */
   readonly pool: PostgresPool;
   /** The schema that `migrate` made. Default `stepgate`. */

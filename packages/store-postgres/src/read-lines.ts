@@ -1,6 +1,6 @@
 /** Every line of the log in its order, in pages, while gates go on writing: nothing twice, no gap in any sequence. */
 import type { LogAddress } from "./append-batch.ts";
-import type { Row } from "./connections.ts";
+import type { Row } from "./pool-clients.ts";
 
 const PAGE = 512;
 

@@ -1,6 +1,7 @@
 /** Retention: removes whole sequences that are over and old enough. Run by the log's owner, beside gates at work. */
 import { FORGOTTEN_AFTER_MS } from "@stepgate/core";
-import { connections, type PostgresPool, unavailable } from "./connections.ts";
+import { connections, unavailable } from "./connections.ts";
+import type { PostgresPool } from "./pool-clients.ts";
 import { DEFAULT_SCHEMA, quoted } from "./schema.ts";
 import { mustBeCurrent } from "./schema-version.ts";
 

@@ -1,7 +1,7 @@
 /** Store URLs of PostgreSQL, for who has an address and no pool: `postgres://user@host/database?schema=stepgate`. */
 import type { Store } from "@stepgate/core";
 import pg from "pg";
-import type { PostgresPool } from "./connections.ts";
+import type { PostgresPool } from "./pool-clients.ts";
 import { postgresStore, type PostgresStoreOptions } from "./postgres-store.ts";
 import { DEFAULT_SCHEMA } from "./schema.ts";
 

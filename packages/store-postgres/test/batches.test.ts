@@ -27,7 +27,15 @@ logTest(
   async ({ place }) => {
     const { pool, schema } = poolFor(place);
     let statements = 0;
-    pool.on("acquire", () => statements++);
+    pool.on("connect", (client) => {
+      const query: (config: pg.QueryConfig) => unknown = client.query.bind(client);
+      // The look at a new connection has no name.
+      const counted = (config: pg.QueryConfig): unknown => {
+        if (config.name !== undefined) statements++;
+        return query(config);
+      };
+      Object.assign(client, { query: counted });
+    });
     const store = await postgresStore({ pool, schema, timeoutMs: 20_000 });
     statements = 0;
     const names = Array.from({ length: 500 }, (_, n) => `s${n}`);
@@ -38,6 +46,27 @@ logTest(
     const lines = await Promise.all(names.map((name) => store.read(name, 0)));
     expect(lines.map((read) => read.length)).toEqual(names.map(() => 1));
     expect(statements).toBe(2);
+    await store.close();
+  },
+);
+
+logTest(
+  storeUnderTest,
+  "a batch of any size tells each append what it came to",
+  async ({ place }) => {
+    const store = await storeUnderTest.open(place, PATIENCE);
+    for (let size = 1; size <= 10; size++) {
+      const names = Array.from({ length: size }, (_, n) => `${size}-${n}`);
+      const begun = names.filter((_, n) => n % 3 === 1);
+      await Promise.all(begun.map((name) => store.append(one(name, 0, "another"))));
+      // Of three one is new, one finds its place taken, and one leaves a gap.
+      const answers = await Promise.all(
+        names.map((name, n) => store.append(one(name, n % 3 === 2 ? 1 : 0))),
+      );
+      expect(answers).toEqual(names.map((_, n) => (n % 3 === 0 ? "won" : "lost")));
+      const kept = await Promise.all(names.map((name) => store.read(name, 0)));
+      expect(kept.map((lines) => lines.length)).toEqual(names.map((_, n) => (n % 3 === 2 ? 0 : 1)));
+    }
     await store.close();
   },
 );

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkPolicy, parsePolicy } from "../src/index.ts";
 import { PAYMENTS } from "./payments.ts";
-import { quickest } from "./quickest.ts";
+import { quickest, SOON_MS } from "./quickest.ts";
 
 const HEAD = `schema: stepgate.policy/1\nid: x\nversion: "1"\nsequence: a\n`;
 
@@ -14,7 +14,7 @@ function tool(members: string): string {
 const pattern = (source: string): string =>
   tool(`args: { type: object, properties: { s: { type: string, pattern: "${source}" } } }`);
 
-describe("is refused within 100 ms", () => {
+describe("is refused soon", () => {
   test.each([
     ["a pattern of schemas that needs back-tracking", pattern("(?=(a+)+$)(a+)+b")],
     ["a pattern of schemas that explodes", pattern("((((a{1,100}){1,100}){1,100}){1,100})")],
@@ -62,7 +62,7 @@ describe("is refused within 100 ms", () => {
     expect(policy).toBeUndefined();
     expect(issues.length).toBeGreaterThan(0);
     expect(issues.length).toBeLessThanOrEqual(100);
-    expect(quickest(() => checkPolicy(text))).toBeLessThan(100);
+    expect(quickest(() => checkPolicy(text))).toBeLessThan(SOON_MS);
   });
 });
 
@@ -71,7 +71,7 @@ function nested(depth: number): string {
   return `${open}true${")".repeat(depth)}`;
 }
 
-describe("is decided within 100 ms", () => {
+describe("is decided soon", () => {
   const deciding = (members: string) => parsePolicy(tool(members)).tools.get("t")?.conditions;
   const call = (args: { readonly s?: string; readonly l?: readonly number[] }) => ({
     args,
@@ -87,8 +87,8 @@ describe("is decided within 100 ms", () => {
     );
     expect(conditions?.args?.({ s })).toBe("s");
     expect(conditions?.when?.(call({ s }))).toBe(false);
-    expect(quickest(() => conditions?.args?.({ s }))).toBeLessThan(100);
-    expect(quickest(() => conditions?.when?.(call({ s })))).toBeLessThan(100);
+    expect(quickest(() => conditions?.args?.({ s }))).toBeLessThan(SOON_MS);
+    expect(quickest(() => conditions?.when?.(call({ s })))).toBeLessThan(SOON_MS);
   });
 
   test("a list of more than a thousand members", () => {
@@ -96,8 +96,8 @@ describe("is decided within 100 ms", () => {
     const members = (length: number): readonly number[] => Array.from({ length }, (_, n) => n);
     expect(conditions?.when?.(call({ l: members(500) }))).toBe(true);
     expect(conditions?.when?.(call({ l: members(1001) }))).toBe("error");
-    expect(quickest(() => conditions?.when?.(call({ l: members(1000) })))).toBeLessThan(100);
-    expect(quickest(() => conditions?.when?.(call({ l: members(50_000) })))).toBeLessThan(100);
+    expect(quickest(() => conditions?.when?.(call({ l: members(1000) })))).toBeLessThan(SOON_MS);
+    expect(quickest(() => conditions?.when?.(call({ l: members(50_000) })))).toBeLessThan(SOON_MS);
   });
 });
 

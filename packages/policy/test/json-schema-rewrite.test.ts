@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compileJsonSchema } from "../src/json-schema.ts";
 import { rewriteSchema } from "../src/json-schema-rewrite.ts";
-import { quickest } from "./quickest.ts";
+import { quickest, SOON_MS } from "./quickest.ts";
 
 function fits(schema: unknown, args: JsonObject): boolean {
   const compiled = compileJsonSchema(schema);
@@ -265,11 +265,11 @@ describe("for whatever comes", () => {
     expect(kept).toBeGreaterThan(75);
   });
 
-  test("nothing hostile keeps it for more than 100 ms", () => {
+  test("nothing hostile keeps it for long", () => {
     let deep: unknown = {};
     for (let level = 0; level < 5000; level++) deep = { properties: { a: deep } };
     const wide = Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`k${i}`, 1]));
     for (const schema of [deep, wide, { type: "string", pattern: "(a{1000}b{1000})".repeat(200) }])
-      expect(quickest(() => rewriteSchema(schema))).toBeLessThan(100);
+      expect(quickest(() => rewriteSchema(schema))).toBeLessThan(SOON_MS);
   });
 });

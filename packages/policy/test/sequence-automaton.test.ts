@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { compileSequence, MAX_STATES } from "../src/sequence-automaton.ts";
 import { parseSequence, type Sequence, stepNames } from "../src/sequence-grammar.ts";
 import { CASES, sample, trace } from "./arbitrary-sequence.ts";
-import { quickest } from "./quickest.ts";
+import { quickest, SOON_MS } from "./quickest.ts";
 
 function treeOf(text: string): Sequence {
   const parsed = parseSequence(text);
@@ -263,7 +263,7 @@ describe("what is too large is refused at once", () => {
     ],
   ])("%s", (_, text, message) => {
     expect(fault(text)).toBe(message);
-    const [enough, most] = message === undefined ? [500, 1000] : [60, 100];
+    const [enough, most] = message === undefined ? [500, 5 * SOON_MS] : [60, SOON_MS];
     expect(quickest(() => fault(text), enough)).toBeLessThan(most);
   });
 

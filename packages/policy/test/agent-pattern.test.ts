@@ -46,6 +46,6 @@ describe("a pattern", () => {
   test("of the worst kind is decided at once", () => {
     const pattern = "*a".repeat(100);
     const agent = `${"a".repeat(99)}b`.repeat(2);
-    expect(quickest(() => matchesPattern(pattern, agent), 5)).toBeLessThan(SOON_MS);
+    expect(quickest(() => matchesPattern(pattern, agent))).toBeLessThan(SOON_MS);
   });
 });

@@ -393,7 +393,7 @@ describe("errors are looked for in a moment, and what takes longer is said to be
     const look = (): void => {
       found = analyseErrors({ ...policy });
     };
-    expect(quickest(look, 300)).toBeLessThan(5 * SOON_MS);
+    expect(quickest(look, 5 * SOON_MS)).toBeLessThan(5 * SOON_MS);
     expect(found.map(({ code }) => code)).toEqual([expect.stringMatching(/undecided|never-/)]);
   });
 });

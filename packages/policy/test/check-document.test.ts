@@ -338,7 +338,7 @@ describe("a policy as large as may be", () => {
     const load = (): void => {
       issues = issuesOf(() => compilePolicy(document));
     };
-    expect(quickest(load, 1000)).toBeLessThan(5 * SOON_MS);
+    expect(quickest(load, 5 * SOON_MS)).toBeLessThan(5 * SOON_MS);
     expect(issues.map((issue) => issue.code)).toEqual([code]);
   });
 });

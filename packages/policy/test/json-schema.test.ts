@@ -540,7 +540,7 @@ describe("nothing hostile takes long", () => {
     const uses = Array.from({ length: 220 }, (_, i) => [`q${i}`, { $ref: "#/$defs/leaf" }]);
     const $defs = { leaf: object(Object.fromEntries(fields)) };
     const schema = object(Object.fromEntries(uses), { $defs });
-    expect(quickest(() => check(schema), 1000)).toBeLessThan(5 * SOON_MS);
+    expect(quickest(() => check(schema), 5 * SOON_MS)).toBeLessThan(5 * SOON_MS);
   });
 
   test("arguments of the largest size are checked", () => {

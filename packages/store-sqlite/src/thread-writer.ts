@@ -130,14 +130,18 @@ export function threadWriter({ file, busyTimeoutMs, ended }: ThreadParts): Threa
       void worker.terminate();
     }
     rest();
+    // Not sooner: to begin and end it for each of a few writes would cost more than to look in vain.
+    if (underWay.size + queue.length === 0) endWatch();
+  }
+
+  function endWatch(): void {
+    clearInterval(watch);
+    watch = undefined;
   }
 
   function rest(): void {
     if (queue.length > 0) return;
     if ([...underWay.values()].flat().every(({ settled }) => settled)) worker.unref();
-    if (underWay.size > 0) return;
-    clearInterval(watch);
-    watch = undefined;
   }
 
   function finish(reason: string): void {
@@ -146,7 +150,7 @@ export function threadWriter({ file, busyTimeoutMs, ended }: ThreadParts): Threa
     const left = [...[...underWay.values()].flat(), ...queue];
     queue = [];
     underWay.clear();
-    clearInterval(watch);
+    endWatch();
     for (const entry of left) if (!entry.settled) entry.reject(unanswered(reason));
     ended(reason);
   }

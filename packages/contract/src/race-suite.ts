@@ -19,9 +19,9 @@ import { type LogPlace, onNewLog, type StoreUnderTest } from "./store-under-test
 
 /** How many rounds of each race; `pnpm endurance` runs more. */
 export interface RaceRounds {
-  /** Through gates of one process. Default 100. */
+  /** Through gates of one process. Default 50. */
   readonly inProcess?: number;
-  /** Through four processes. Default 100. */
+  /** Through four processes. Default 50. */
   readonly betweenProcesses?: number;
 }
 
@@ -29,7 +29,7 @@ const TIMEOUT_MS = 300_000;
 
 /** Registers races of 64 submissions for one step, and with one nonce at different steps. */
 export function testGateRaces(storeUnderTest: StoreUnderTest, rounds: RaceRounds = {}): void {
-  const { inProcess = 100, betweenProcesses = 100 } = rounds;
+  const { inProcess = 50, betweenProcesses = 50 } = rounds;
   for (const [kind, what] of [
     ["step", "one step"],
     ["nonce", "one nonce at different steps"],

@@ -115,6 +115,7 @@ export {
   type NodePlace,
   type OpenAllow,
   type PlacedRecord,
+  repeatsNonce,
   type Store,
   type StoredDocument,
   type TreeNode,

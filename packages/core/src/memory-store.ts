@@ -1,16 +1,17 @@
 /** The smallest store: everything in this process's memory, gone with it. For tests, demonstrations and benchmarks. */
 import { movedCounters } from "./counters.ts";
-import type {
-  Append,
-  AppendResult,
-  CounterStep,
-  Indexing,
-  Leaf,
-  LogEnd,
-  OpenAllow,
-  PlacedRecord,
-  Store,
-  StoredDocument,
+import {
+  type Append,
+  type AppendResult,
+  type CounterStep,
+  type Indexing,
+  type Leaf,
+  type LogEnd,
+  type OpenAllow,
+  type PlacedRecord,
+  repeatsNonce,
+  type Store,
+  type StoredDocument,
 } from "./store.ts";
 
 interface Chain {
@@ -143,8 +144,8 @@ function stands(chain: Chain, records: readonly PlacedRecord[]): boolean {
   return records.every(({ seq, line }) => chain.records[seq]?.line === line);
 }
 
-function burnsTwice(chain: Chain, records: readonly PlacedRecord[]): boolean {
-  const isBurnt = (nonce: string, index: number): boolean =>
-    chain.nonces.has(nonce) || records.findIndex((one) => one.nonce === nonce) < index;
-  return records.some(({ nonce }, index) => nonce !== undefined && isBurnt(nonce, index));
+function burnsTwice(chain: Chain, records: Append["records"]): boolean {
+  const isBurnt = ({ nonce }: PlacedRecord): boolean =>
+    nonce !== undefined && chain.nonces.has(nonce);
+  return repeatsNonce(records) || records.some(isBurnt);
 }

@@ -61,6 +61,13 @@ export interface Append {
   readonly counters?: readonly CounterStep[];
 }
 
+/** True where these records would burn one nonce twice: for a store, whose own table shows none of them yet. */
+export function repeatsNonce(records: Append["records"]): boolean {
+  if (records.length === 1) return false;
+  const nonces = records.flatMap(({ nonce }) => nonce ?? []);
+  return new Set(nonces).size < nonces.length;
+}
+
 /**
  * - `won`: durable at these places: it survives the end of every process, and whatever else the store says it survives.
  *   Appending the same bytes again is `won` again, from whichever object, as often as one likes, and adds nothing: a

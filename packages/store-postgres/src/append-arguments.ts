@@ -1,6 +1,6 @@
 /** A batch of appends as the parallel arrays that the log's function `append` takes. */
 import { hash } from "node:crypto";
-import type { Append, CounterStep, PlacedRecord } from "@stepgate/core";
+import { type Append, type CounterStep, type PlacedRecord, repeatsNonce } from "@stepgate/core";
 import { bigintArray, booleanArray, integerArray, textArray } from "./binary-array.ts";
 
 /** A call of `append`: the SQL, and what it is given. */
@@ -67,34 +67,35 @@ function recordArrays(batch: readonly Append[]): readonly Buffer[] {
   ];
 }
 
-/** What is kept of a record; the hash of an ALLOW alone. */
-type Content = readonly [
-  seq: number,
-  nonce: string | undefined,
-  line: string,
-  hash: string | undefined,
-  gate_id: string | undefined,
-  expires_ms: number | undefined,
-  closes: string | undefined,
-];
+/** What is kept of a record. */
+interface Content {
+  readonly seq: number;
+  readonly nonce: string | undefined;
+  readonly line: string;
+  /** Of an ALLOW alone. */
+  readonly hash: string | undefined;
+  readonly gate_id: string | undefined;
+  readonly expires_ms: number | undefined;
+  readonly closes: string | undefined;
+}
 
 /** See {@link Content}. */
-export function contentOf(record: PlacedRecord): Content {
-  const { seq, nonce, line, hash, opens, closes } = record;
-  return [seq, nonce, line, opens && hash, opens?.gate_id, opens?.expires_ms, closes];
+export function contentOf({ seq, nonce, line, hash, opens, closes }: PlacedRecord): Content {
+  const { gate_id, expires_ms } = opens ?? {};
+  return { seq, nonce, line, hash: opens && hash, gate_id, expires_ms, closes };
 }
 
 /** {@link contentOf} all rows, column by column. */
 export function contentArrays(rows: readonly RecordRow[]): readonly Buffer[] {
   const contents = rows.map(({ record }) => contentOf(record));
   return [
-    bigintArray(contents.map(([seq]) => seq)),
-    textArray(contents.map(([, nonce]) => nonce)),
-    textArray(contents.map(([, , line]) => line)),
-    textArray(contents.map(([, , , hash]) => hash)),
-    textArray(contents.map(([, , , , gate_id]) => gate_id)),
-    bigintArray(contents.map(([, , , , , expires_ms]) => expires_ms)),
-    textArray(contents.map(([, , , , , , closes]) => closes)),
+    bigintArray(contents.map(({ seq }) => seq)),
+    textArray(contents.map(({ nonce }) => nonce)),
+    textArray(contents.map(({ line }) => line)),
+    textArray(contents.map(({ hash }) => hash)),
+    textArray(contents.map(({ gate_id }) => gate_id)),
+    bigintArray(contents.map(({ expires_ms }) => expires_ms)),
+    textArray(contents.map(({ closes }) => closes)),
   ];
 }
 
@@ -102,12 +103,6 @@ export function contentArrays(rows: readonly RecordRow[]): readonly Buffer[] {
 function firstOf(records: Append["records"]): number | null {
   const [{ seq: first }] = records;
   return records.every(({ seq }, nth) => seq === first + nth) ? first : null;
-}
-
-function repeatsNonce(records: Append["records"]): boolean {
-  if (records.length === 1) return false;
-  const nonces = records.flatMap(({ nonce }) => nonce ?? []);
-  return new Set(nonces).size < nonces.length;
 }
 
 function documentArrays(batch: readonly Append[]): readonly unknown[] {

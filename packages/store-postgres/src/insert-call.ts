@@ -37,13 +37,13 @@ export function insertCalls(
     if (!batch.every(isPlain)) return undefined;
     const rows = rowsOf(batch);
     if (!rows.every(canBeInserted)) return undefined;
-    const single = rows.length === batch.length ? few[rows.length - 1] : undefined;
-    if (single !== undefined)
-      return { text: single, values: [era, ...rows.flatMap(valuesOf)], rows };
+    const areAlone = rows.length === batch.length;
+    const short = areAlone ? few[rows.length - 1] : undefined;
+    if (short !== undefined) return { text: short, values: [era, ...rows.flatMap(valuesOf)], rows };
     const names = textArray(rows.map(({ name }) => name));
     const firsts = bigintArray(rows.map(({ first }) => first));
     const values = [era, names, firsts, ...contentArrays(rows)];
-    return { text: rows.length === batch.length ? alone : together, values, rows };
+    return { text: areAlone ? alone : together, values, rows };
   };
 }
 
@@ -67,10 +67,12 @@ function rowsOfValues(count: number): string {
 }
 
 function valuesOf({ name, first, record }: RecordRow): readonly unknown[] {
-  return [name, first, ...contentOf(record)];
+  const { seq, nonce, line, hash, gate_id, expires_ms, closes } = contentOf(record);
+  return [name, first, seq, nonce, line, hash, gate_id, expires_ms, closes];
 }
 
-const ROWS = `unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::text[])
+/** Any number of rows, as an array of each column. */
+const ROWS = `unnest(${TYPES.map((type, at) => `$${at + 2}::${type}[]`).join()})
   WITH ORDINALITY AS r (${COLUMNS})`;
 
 /** What `append` sees to before anything else: whatever the connection, or a pooler in between, is set to. */

@@ -13,8 +13,9 @@ import {
   startPostgres,
 } from "@stepgate/contract";
 import { migrate, onPostgres, openPostgres, postgresStore } from "@stepgate/store-postgres";
-import pg from "pg";
+import type pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { ownPool } from "./own-pool.ts";
 import { shareServer } from "./shared-server.ts";
 import { ownerOf, sql, storeUnderTest } from "./store-under-test.ts";
 
@@ -25,7 +26,7 @@ logTest(
   storeUnderTest,
   "what comes while a batch is under way shares the next statement",
   async ({ place }) => {
-    const { pool, schema } = poolFor(place);
+    const { pool, schema } = ownPool(place);
     let statements = 0;
     pool.on("connect", (client) => {
       const query: (config: pg.QueryConfig) => unknown = client.query.bind(client);
@@ -217,15 +218,6 @@ describe.skipIf(findPostgres() === undefined)(
     });
   },
 );
-
-function poolFor(place: string) {
-  const url = new URL(place);
-  const schema = url.searchParams.get("schema") ?? "";
-  url.searchParams.delete("schema");
-  const pool = new pg.Pool({ connectionString: url.href });
-  onTestFinished(() => pool.end());
-  return { pool, schema };
-}
 
 async function ownServer() {
   const server = await startPostgres();

@@ -3,8 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Store } from "@stepgate/core";
 import { logTest, sampleRecord } from "@stepgate/contract";
 import { postgresStore } from "@stepgate/store-postgres";
-import pg from "pg";
-import { expect, onTestFinished } from "vitest";
+import type pg from "pg";
+import { expect } from "vitest";
+import { ownPool } from "./own-pool.ts";
 import { shareServer } from "./shared-server.ts";
 import { ownerOf, sql, storeUnderTest } from "./store-under-test.ts";
 
@@ -22,6 +23,26 @@ logTest(
     expect(pool.idleCount).toBeLessThan(pool.totalCount);
     await sleep(200);
     expect(pool.idleCount).toBe(pool.totalCount);
+    await store.close();
+  },
+);
+
+logTest(
+  storeUnderTest,
+  "a connection that is never idle is given back now and then all the same, for the pool may want to replace it",
+  async ({ place }) => {
+    const { pool, store } = await openOn(place, { max: 1 });
+    let isGivenBack = false;
+    pool.on("release", () => (isGivenBack = true));
+    let appended = 0;
+    for (
+      const end = performance.now() + 10_000;
+      !isGivenBack && performance.now() < end;
+      appended++
+    )
+      expect(await append(store, "s", appended)).toBe("won");
+    expect(isGivenBack).toBe(true);
+    expect(appended).toBeGreaterThan(20);
     await store.close();
   },
 );
@@ -61,7 +82,7 @@ logTest(
   storeUnderTest,
   "a connection that breaks between two appends is not used for the second",
   async ({ place }) => {
-    const { pool, schema } = poolOf(place);
+    const { pool, schema } = ownPool(place);
     const backends: number[] = [];
     const broken = Promise.withResolvers<void>();
     pool.on("connect", (client) => {
@@ -79,17 +100,8 @@ logTest(
 );
 
 async function openOn(place: string, options: pg.PoolConfig = {}) {
-  const { pool, schema } = poolOf(place, options);
+  const { pool, schema } = ownPool(place, options);
   return { pool, store: await postgresStore({ pool, schema, timeoutMs: 20_000 }) };
-}
-
-function poolOf(place: string, options: pg.PoolConfig = {}) {
-  const url = new URL(place);
-  const schema = url.searchParams.get("schema") ?? "";
-  url.searchParams.delete("schema");
-  const pool = new pg.Pool({ connectionString: url.href, ...options });
-  onTestFinished(() => pool.end());
-  return { pool, schema };
 }
 
 function append(store: Store, sequence_id: string, seq: number): Promise<string> {

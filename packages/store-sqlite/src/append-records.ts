@@ -6,6 +6,7 @@ import {
   FORGOTTEN_AFTER_MS,
   movedCounters,
   type PlacedRecord,
+  repeatsNonce,
 } from "@stepgate/core";
 import { createHeads, type Heads, type SequenceEnd } from "./heads.ts";
 import { linesOf, totalOf } from "./read-records.ts";
@@ -134,9 +135,9 @@ function stand(log: LogStatements, sequenceId: string, records: Append["records"
 }
 
 function burnsTwice(log: LogStatements, { id }: SequenceEnd, records: Append["records"]): boolean {
-  const nonces = records.flatMap(({ nonce }) => nonce ?? []);
-  if (new Set(nonces).size < nonces.length) return true;
-  return id !== undefined && nonces.some((nonce) => log.burnt.get(id, nonce) !== undefined);
+  const isBurnt = ({ nonce }: PlacedRecord): boolean =>
+    id !== undefined && nonce !== undefined && log.burnt.get(id, nonce) !== undefined;
+  return repeatsNonce(records) || records.some(isBurnt);
 }
 
 /** False, and nothing moved, where one would exceed its maximum. */

@@ -2,4 +2,4 @@
 import { testGateRaces } from "@stepgate/contract";
 import { storeUnderTest } from "./store-under-test.ts";
 
-testGateRaces(storeUnderTest, { inProcess: 50, betweenProcesses: 50 });
+testGateRaces(storeUnderTest);
